@@ -1,0 +1,179 @@
+// Package tickerlake is the vocabulary of the program: bars, symbols, intervals,
+// tables, fetches, runs, and the errors that every package speaks. It knows the
+// standard library only; every other package may import it.
+//
+// All times are UTC unless a name says otherwise. Prices are in the currency of
+// their bar; volume is in shares and may have a fraction.
+package tickerlake
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Clock tells the time. Every part takes the clock it is handed, so that a test or
+// a simulated market can run on another one.
+type Clock func() time.Time
+
+// A Symbol is the canonical name of a listing: upper case, a share class after a
+// dot (BRK.B), two listings of one ticker told apart by the exchange's MIC
+// (AACG.XNAS). A source maps its own spelling to it.
+type Symbol string
+
+// Valid reports whether s can be a symbol: 1 to 32 characters of A-Z, 0-9 and
+// . - ^ = / _, beginning with a letter, a digit or ^.
+func (s Symbol) Valid() bool {
+	if len(s) == 0 || len(s) > 32 {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		switch {
+		case 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		case c == '^':
+		case i > 0 && strings.IndexByte(".-=/_", c) >= 0:
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// An Interval is the length of a bar.
+type Interval string
+
+// The intervals of the lake, each with a table of its own.
+const (
+	Minute    Interval = "1m"
+	Minutes5  Interval = "5m"
+	Minutes15 Interval = "15m"
+	Hour      Interval = "1h"
+	Day       Interval = "1d"
+)
+
+// Intervals lists every interval, shortest first.
+var Intervals = []Interval{Minute, Minutes5, Minutes15, Hour, Day}
+
+// ParseInterval reads "1m", "5m", "15m", "1h" or "1d".
+func ParseInterval(s string) (Interval, error) {
+	if i := Interval(s); slices.Contains(Intervals, i) {
+		return i, nil
+	}
+	return "", fmt.Errorf("interval %q: want one of 1m, 5m, 15m, 1h, 1d", s)
+}
+
+// Duration is the length of the bar; a day is 24 hours.
+func (i Interval) Duration() time.Duration {
+	switch i {
+	case Minute:
+		return time.Minute
+	case Minutes5:
+		return 5 * time.Minute
+	case Minutes15:
+		return 15 * time.Minute
+	case Hour:
+		return time.Hour
+	default:
+		return 24 * time.Hour
+	}
+}
+
+// Daily reports whether bars of this interval are stamped with a trading date
+// rather than an instant.
+func (i Interval) Daily() bool { return i == Day }
+
+// Table is the name of the table that holds bars of this interval: bars_1d.
+func (i Interval) Table() string { return "bars_" + string(i) }
+
+// A Basis says what the prices of a series are adjusted for.
+type Basis string
+
+// The bases. Raw prices are as traded; split prices are adjusted for splits;
+// total prices for splits and dividends.
+const (
+	BasisRaw   Basis = "raw"
+	BasisSplit Basis = "split"
+	BasisTotal Basis = "total"
+)
+
+// A Bar is the prices of one symbol over one interval. Its key is (Symbol, Ts).
+type Bar struct {
+	Symbol Symbol `json:"symbol"`
+	// Ts is the start of the bar; for a daily bar 00:00 of its trading date in the
+	// exchange's zone, as that date.
+	Ts       time.Time `json:"ts"`
+	Open     *float64  `json:"open"`
+	High     *float64  `json:"high"`
+	Low      *float64  `json:"low"`
+	Close    float64   `json:"close"`
+	AdjClose *float64  `json:"adj_close"`
+	Volume   *float64  `json:"volume"`
+	Currency string    `json:"currency"`
+	Basis    Basis     `json:"basis"`
+	Source   string    `json:"source"`
+	// Final is true if the bar was fetched after its end.
+	Final bool `json:"final"`
+	// FetchedAt is when we learned it.
+	FetchedAt time.Time `json:"fetched_at"`
+	FetchID   string    `json:"fetch_id"`
+}
+
+// RawFields are the keys of a document of the raw bar stream, in the order in
+// which they are written: one JSON document a line, what the source said after
+// the mapping of names and before any cast or judgement. Prices and volume may be
+// numbers, strings or null. Row is the document's place in the answer, from 0.
+var RawFields = []string{
+	"symbol", "ts", "open", "high", "low", "close", "adj_close", "volume",
+	"currency", "basis", "source", "table", "interval", "final", "fetched_at", "fetch_id", "row",
+}
+
+// A Record is one unit of delivery: a document, or several with a newline after
+// each. Keys are the dynamic partition keys that a prefix may name.
+type Record struct {
+	Data []byte
+	Keys map[string]string
+}
+
+// An Object is a delivered raw object.
+type Object struct {
+	Key     string    `json:"key"`
+	Size    int64     `json:"size"`
+	ETag    string    `json:"etag"`
+	Records int64     `json:"records"`
+	At      time.Time `json:"at"`
+}
+
+// A Series is what is known of one symbol in one table.
+type Series struct {
+	Table    string   `json:"table"`
+	Symbol   Symbol   `json:"symbol"`
+	Source   string   `json:"source"`
+	Basis    Basis    `json:"basis"`
+	Currency string   `json:"currency"`
+	Interval Interval `json:"interval"`
+	// Watermark is the Ts of the last final bar published or on its way.
+	Watermark time.Time `json:"watermark"`
+}
+
+// A Class says what an answer of a source is, judged by its body.
+type Class string
+
+// The classes of answers. Only ClassOK and ClassEmpty are successes.
+const (
+	ClassOK             Class = "ok"
+	ClassEmpty          Class = "empty"
+	ClassNotFound       Class = "not_found"
+	ClassQuota          Class = "quota"
+	ClassNotEntitled    Class = "not_entitled"
+	ClassBadCredentials Class = "bad_credentials"
+	ClassBlocked        Class = "blocked"
+	ClassMalformed      Class = "malformed"
+	ClassUnavailable    Class = "unavailable"
+	ClassTimeout        Class = "timeout"
+	ClassConflict       Class = "conflict"
+)
+
+// OK reports whether the class is a success.
+func (c Class) OK() bool { return c == ClassOK || c == ClassEmpty }
