@@ -1,0 +1,133 @@
+package collect
+
+import (
+	"time"
+
+	"github.com/tickerlake/tickerlake"
+)
+
+// Config describes a source as the pipeline file does. A preset is a file of the
+// same form: the whole configuration of a source is Defaults, then its preset, then
+// the user's keys, each decoded over the one before.
+type Config struct {
+	// Preset names the description that this one is based on.
+	Preset string `yaml:"preset"`
+	// BaseURL is what the paths of requests are appended to.
+	BaseURL string  `yaml:"base_url"`
+	Symbols Symbols `yaml:"symbols"`
+	// Table is where the rows belong; by default bars_<interval>.
+	Table    string              `yaml:"table"`
+	Interval tickerlake.Interval `yaml:"interval"`
+	// TimeZone is the exchange's: dates are dates there.
+	TimeZone string `yaml:"time_zone"`
+	// SessionEnd, as "16:00", is when the prices of a day are complete but for
+	// Settle. Without it a day ends at the next midnight.
+	SessionEnd string              `yaml:"session_end"`
+	Settle     tickerlake.Duration `yaml:"settle"`
+	Basis      tickerlake.Basis    `yaml:"basis"`
+	// Currency of the prices; "answer" if each answer says its own.
+	Currency string `yaml:"currency"`
+	// Since is the first date to ask for when a symbol has no bars, as 1990-01-01;
+	// by default all that the provider has.
+	Since string `yaml:"since"`
+	// Lookback is how far a fetch goes back over what is known; by default 7 days
+	// for 1d, five bars otherwise.
+	Lookback *tickerlake.Duration `yaml:"lookback"`
+	// Schedule is when the source is fetched by itself.
+	Schedule string `yaml:"schedule"`
+	// Concurrency is how many requests may be under way at once.
+	Concurrency int `yaml:"concurrency"`
+	// Timeout bounds a whole exchange, from dialing to the last byte.
+	Timeout tickerlake.Duration `yaml:"timeout"`
+	// MaxBytes bounds the body of an answer, after decompression.
+	MaxBytes int64 `yaml:"max_bytes"`
+	// Retries is how often a request is repeated that may succeed later.
+	Retries int `yaml:"retries"`
+	// RequestsAMinute is the budget of the source, repeats included; 0 is no limit.
+	RequestsAMinute int `yaml:"requests_a_minute"`
+	// Simulated says that the prices are made up; the rows' source then begins with
+	// SimulatedPrefix.
+	Simulated bool `yaml:"simulated"`
+	HTTP      HTTP `yaml:"http"`
+}
+
+// SimulatedPrefix begins the source of rows whose prices are made up.
+const SimulatedPrefix = "simulated:"
+
+// CurrencyOfAnswer as the currency means that each answer says its own.
+const CurrencyOfAnswer = "answer"
+
+// HTTP describes the requests to an API and the meaning of its answers. Templates
+// are explained at newTemplate; jq expressions have the variables $status (number),
+// $symbols (as the provider spells them) and $interval, and the functions
+// status_class and text_class, which give the class that a status code or a message
+// stands for, or null.
+type HTTP struct {
+	// Batch is how many symbols go into one request. With more than one, each row
+	// must say its symbol.
+	Batch int `yaml:"batch"`
+	// Spell is a jq expression from the canonical symbol to the provider's.
+	Spell string `yaml:"spell"`
+	// Spelling has the provider's spelling of symbols that Spell does not give.
+	Spelling map[string]string `yaml:"spelling"`
+	// Headers are sent with every request.
+	Headers map[string]string `yaml:"headers"`
+	// Request asks for a window.
+	Request Request `yaml:"request"`
+	// History asks for all that the provider has. Without it such a request is one
+	// from 1970-01-02 on.
+	History *Request `yaml:"history"`
+	// Classify are jq expressions over the body. The first that yields a class, or
+	// an object with class and message, decides; with a symbol in the object it
+	// decides for that symbol alone.
+	Classify []string `yaml:"classify"`
+	// Rows is a jq expression over the body that yields an object a bar, with keys
+	// of RowFields.
+	Rows string `yaml:"rows"`
+}
+
+// A Request is the template of an HTTP request.
+type Request struct {
+	Method  string            `yaml:"method"`
+	Path    string            `yaml:"path"`
+	Query   map[string]string `yaml:"query"`
+	Headers map[string]string `yaml:"headers"`
+}
+
+// RowFields are the keys that a mapped row may have; a row without one of them has
+// null there.
+var RowFields = []string{"symbol", "ts", "open", "high", "low", "close", "adj_close", "volume", "currency"}
+
+// Defaults are the values of keys that neither preset nor user gives.
+func Defaults() Config {
+	return Config{
+		Interval:    tickerlake.Day,
+		TimeZone:    "UTC",
+		Settle:      tickerlake.Duration(30 * time.Minute),
+		Currency:    "USD",
+		Concurrency: 4,
+		Timeout:     tickerlake.Duration(time.Minute),
+		MaxBytes:    64 << 20,
+		Retries:     3,
+		HTTP:        HTTP{Batch: 1},
+	}
+}
+
+// TableName is the table that the rows are for.
+func (c Config) TableName() string {
+	if c.Table != "" {
+		return c.Table
+	}
+	return c.Interval.Table()
+}
+
+func (c Config) lookback() time.Duration {
+	switch {
+	case c.Lookback != nil:
+		return time.Duration(*c.Lookback)
+	case c.Interval.Daily():
+		return 7 * 24 * time.Hour
+	default:
+		return 5 * c.Interval.Duration()
+	}
+}

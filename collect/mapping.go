@@ -1,0 +1,237 @@
+package collect
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/big"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/itchyny/gojq"
+
+	"github.com/tickerlake/tickerlake"
+)
+
+// A mapping judges an answer and turns it into rows.
+type mapping struct {
+	classify []*gojq.Code
+	rows     *gojq.Code
+	session  session
+	batch    bool
+}
+
+// A row is one bar as the source said it.
+type row struct {
+	symbol tickerlake.Symbol
+	// values are open, high, low, close, adj_close and volume: nil, string,
+	// json.Number, int, float64 or *big.Int.
+	values   [6]any
+	ts       any // string or nil
+	at       time.Time
+	known    bool // at is the time of the bar
+	currency string
+	place    int
+}
+
+// valueFields are the keys of a row's values, in their order.
+var valueFields = RowFields[2:8]
+
+const closeValue = 3
+
+var variables = []string{"$status", "$symbols", "$interval"}
+
+// compile makes a jq expression ready to run.
+func compile(key, src string) (*gojq.Code, error) {
+	query, err := gojq.Parse(src)
+	if err != nil {
+		return nil, tickerlake.Errorf(tickerlake.Invalid, "collect.Compile", key, "jq: %w", err)
+	}
+	code, err := gojq.Compile(query, gojq.WithVariables(variables),
+		gojq.WithFunction("status_class", 0, 0, func(v any, _ []any) any {
+			if status, ok := statusOf(v); ok {
+				return named(statusClass(status))
+			}
+			return nil
+		}),
+		gojq.WithFunction("text_class", 0, 0, func(v any, _ []any) any {
+			text, _ := v.(string)
+			return named(textClass(text))
+		}))
+	if err != nil {
+		return nil, tickerlake.Errorf(tickerlake.Invalid, "collect.Compile", key, "jq: %w", err)
+	}
+	return code, nil
+}
+
+func named(c tickerlake.Class) any {
+	if c == "" {
+		return nil
+	}
+	return string(c)
+}
+
+func newMapping(h HTTP, s session) (*mapping, error) {
+	m := &mapping{session: s, batch: h.Batch > 1}
+	var err error
+	if m.rows, err = compile("http.rows", h.Rows); err != nil {
+		return nil, err
+	}
+	for i, src := range h.Classify {
+		code, err := compile(fmt.Sprintf("http.classify[%d]", i), src)
+		if err != nil {
+			return nil, err
+		}
+		m.classify = append(m.classify, code)
+	}
+	return m, nil
+}
+
+// variables gives the values of the variables of every expression.
+func (m *mapping) variables(status int, spelled []string) []any {
+	symbols := make([]any, len(spelled))
+	for i, s := range spelled {
+		symbols[i] = s
+	}
+	return []any{status, symbols, string(m.session.interval)}
+}
+
+// table maps the body to rows. asked are the symbols of the request by the upper
+// case of the provider's spelling.
+func (m *mapping) table(ctx context.Context, doc any, vars []any, asked map[string]tickerlake.Symbol) ([]row, error) {
+	var rows []row
+	iter := m.rows.RunWithContext(ctx, doc, vars...)
+	for {
+		out, ok := iter.Next()
+		if !ok {
+			return rows, nil
+		}
+		if err, failed := out.(error); failed {
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			if halt, ok := errors.AsType[*gojq.HaltError](err); ok && halt.Value() == nil {
+				return rows, nil
+			}
+			return nil, fmt.Errorf("the rows cannot be read: %s", excerpt(err.Error()))
+		}
+		r, err := m.row(out, asked)
+		if err != nil {
+			return nil, fmt.Errorf("row %d: %w", len(rows), err)
+		}
+		r.place = len(rows)
+		rows = append(rows, r)
+	}
+}
+
+func (m *mapping) row(out any, asked map[string]tickerlake.Symbol) (r row, err error) {
+	object, ok := out.(map[string]any)
+	if !ok {
+		return r, fmt.Errorf("%s is not an object", excerpt(gojq.TypeOf(out)))
+	}
+	for key, v := range object {
+		switch v.(type) {
+		case []any, map[string]any:
+			return r, fmt.Errorf("%s is neither a number nor text: %s", excerpt(key), excerpt(compact(v)))
+		}
+		if !slices.Contains(RowFields, key) {
+			return r, fmt.Errorf("no field %q in a row: there are %s", excerpt(key), strings.Join(RowFields, ", "))
+		}
+	}
+	if r.symbol, err = m.symbol(object["symbol"], asked); err != nil {
+		return r, err
+	}
+	r.currency, _ = object["currency"].(string)
+	for i, key := range valueFields {
+		if r.values[i] = object[key]; r.values[i] == true || r.values[i] == false {
+			r.values[i] = fmt.Sprint(r.values[i])
+		}
+	}
+	switch ts := object["ts"].(type) {
+	case nil:
+	case bool:
+		r.ts = fmt.Sprint(ts)
+	default:
+		text, at, known := m.session.read(ts)
+		if r.at, r.known = at, known; text == "" {
+			text = scalar(ts)
+		}
+		r.ts = text
+	}
+	return r, nil
+}
+
+// symbol gives the canonical symbol of a row.
+func (m *mapping) symbol(said any, asked map[string]tickerlake.Symbol) (tickerlake.Symbol, error) {
+	if text, ok := said.(string); ok {
+		if symbol, ok := asked[strings.ToUpper(text)]; ok {
+			return symbol, nil
+		}
+		return "", fmt.Errorf("symbol %q was not asked for", excerpt(text))
+	}
+	if m.batch || said != nil {
+		return "", fmt.Errorf("symbol %s: want the one that the row is for", excerpt(compact(said)))
+	}
+	for _, symbol := range asked {
+		return symbol, nil
+	}
+	return "", errors.New("no symbol")
+}
+
+// scalar is the text of a value.
+func scalar(v any) string {
+	if s, ok := v.(string); ok {
+		return s
+	}
+	return string(appendValue(nil, v))
+}
+
+// number is the value of a number of jq.
+func number(v any) float64 {
+	switch v := v.(type) {
+	case json.Number:
+		f, _ := v.Float64()
+		return f
+	case int:
+		return float64(v)
+	case float64:
+		return v
+	case *big.Int:
+		f, _ := new(big.Float).SetInt(v).Float64()
+		return f
+	}
+	return 0
+}
+
+// A speller gives the provider's spelling of a symbol.
+type speller struct {
+	fixed map[string]string
+	code  *gojq.Code
+}
+
+func newSpeller(h HTTP) (*speller, error) {
+	s := &speller{fixed: h.Spelling}
+	if h.Spell != "" {
+		var err error
+		if s.code, err = compile("http.spell", h.Spell); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+func (s *speller) spell(ctx context.Context, symbol tickerlake.Symbol, interval tickerlake.Interval) (string, error) {
+	if text, ok := s.fixed[string(symbol)]; ok {
+		return text, nil
+	}
+	if s.code == nil {
+		return string(symbol), nil
+	}
+	out, _ := s.code.RunWithContext(ctx, string(symbol), 0, []any{}, string(interval)).Next()
+	if text, ok := out.(string); ok && text != "" {
+		return text, nil
+	}
+	return "", tickerlake.Errorf(tickerlake.Invalid, "collect.Spell", "http.spell", "gives %v for %s: want the provider's spelling", out, symbol)
+}

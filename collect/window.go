@@ -1,0 +1,178 @@
+package collect
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tickerlake/tickerlake"
+)
+
+// A Window is what a fetch is to bring. The zero Window catches up: each symbol
+// from its watermark less the lookback, a symbol without bars from the beginning.
+type Window struct {
+	// From and To bound the Ts of the bars, To exclusive; for daily bars they are
+	// dates at 00:00 UTC. The zero From means the beginning, the zero To now.
+	From, To time.Time
+	// Symbols are some of the source's; none means all.
+	Symbols []tickerlake.Symbol
+}
+
+func (w Window) given() bool { return !w.From.IsZero() || !w.To.IsZero() }
+
+// everything is where a request for all history begins if the provider has no form
+// for it: the first date whose seconds since 1970 are positive in every zone.
+var everything = time.Date(1970, 1, 2, 0, 0, 0, 0, time.UTC)
+
+// A task is one request: some symbols, and the window that all of them need.
+type task struct {
+	symbols []tickerlake.Symbol
+	// from is zero for all history.
+	from, to time.Time
+}
+
+// choose gives the symbols of the source that the window is about.
+func (s *Source) choose(w Window) ([]tickerlake.Symbol, error) {
+	symbols, err := s.cfg.Symbols.Resolve(s.o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	if !w.From.IsZero() && !w.To.IsZero() && !w.From.Before(w.To) {
+		return nil, tickerlake.Errorf(tickerlake.Invalid, "collect.Fetch", s.o.Name,
+			"the window from %s to %s is empty: want an end after the beginning", w.From.Format(time.RFC3339), w.To.Format(time.RFC3339))
+	}
+	for _, symbol := range w.Symbols {
+		if !slices.Contains(symbols, symbol) {
+			return nil, tickerlake.Errorf(tickerlake.Invalid, "collect.Fetch", s.o.Name, "%s is not among the symbols of the source", symbol)
+		}
+	}
+	if len(w.Symbols) > 0 {
+		symbols = slices.DeleteFunc(symbols, func(symbol tickerlake.Symbol) bool { return !slices.Contains(w.Symbols, symbol) })
+	}
+	return symbols, nil
+}
+
+// bounds gives the window to ask for a symbol.
+func (s *Source) bounds(w Window, known tickerlake.Series, now time.Time) (from, to time.Time) {
+	if to = w.To; to.IsZero() {
+		to = s.session.next(now)
+	}
+	switch {
+	case !w.From.IsZero():
+		from = w.From
+	case w.given():
+		from = s.since
+	case known.Watermark.IsZero():
+		from = s.since
+	default:
+		from = known.Watermark.Add(-s.cfg.lookback())
+		if from.Before(s.since) {
+			from = s.since
+		}
+	}
+	if s.session.interval.Daily() {
+		from, to = midnight(from), midnight(to)
+	}
+	if !from.IsZero() && !from.Before(to) {
+		from = s.session.last(to)
+	}
+	return from.UTC(), to.UTC()
+}
+
+func midnight(t time.Time) time.Time {
+	if t.IsZero() {
+		return t
+	}
+	y, m, d := t.UTC().Date()
+	return time.Date(y, m, d, 0, 0, 0, 0, time.UTC)
+}
+
+// plan makes the requests: symbols with the same window share one, up to the batch.
+func (s *Source) plan(w Window, symbols []tickerlake.Symbol, known map[tickerlake.Symbol]tickerlake.Series, now time.Time) []task {
+	var tasks []task
+	open := map[[2]int64]int{} // window to its task that has room
+	for _, symbol := range symbols {
+		from, to := s.bounds(w, known[symbol], now)
+		key := [2]int64{from.Unix(), to.Unix()}
+		if i, ok := open[key]; ok && len(tasks[i].symbols) < s.cfg.HTTP.Batch {
+			tasks[i].symbols = append(tasks[i].symbols, symbol)
+			continue
+		}
+		open[key] = len(tasks)
+		tasks = append(tasks, task{symbols: []tickerlake.Symbol{symbol}, from: from, to: to})
+	}
+	return tasks
+}
+
+// prepare gives the form and the parameters of a task's request, and its symbols by
+// the upper case of their spelling.
+func (s *Source) prepare(ctx context.Context, t task) (*request, params, map[string]tickerlake.Symbol, error) {
+	p := params{
+		from: s.session.instant(t.from), to: s.session.instant(t.to), last: s.session.instant(s.session.last(t.to)),
+		zone: s.session.zone,
+	}
+	form := s.window
+	if t.from.IsZero() {
+		if s.history != nil {
+			form = s.history
+		}
+		p.from = s.session.instant(everything)
+	}
+	asked := make(map[string]tickerlake.Symbol, len(t.symbols))
+	for _, symbol := range t.symbols {
+		text, err := s.spell.spell(ctx, symbol, s.cfg.Interval)
+		if err != nil {
+			return nil, p, nil, err
+		}
+		if other, taken := asked[strings.ToUpper(text)]; taken {
+			return nil, p, nil, tickerlake.Errorf(tickerlake.Invalid, "collect.Fetch", "http.spelling", "%s and %s are both spelled %s", other, symbol, text)
+		}
+		asked[strings.ToUpper(text)] = symbol
+		p.symbols = append(p.symbols, text)
+	}
+	return form, p, asked, nil
+}
+
+// conflict says how the stored rows of a symbol contradict the ones that the source
+// gives, or nothing. An empty currency is not compared.
+func (s *Source) conflict(known tickerlake.Series, source, currency string) string {
+	var differ []string
+	compare := func(what, stored, ours string) {
+		if stored != "" && ours != "" && stored != ours {
+			differ = append(differ, fmt.Sprintf("%s %q where this source says %q", what, stored, ours))
+		}
+	}
+	compare("source", known.Source, source)
+	compare("basis", string(known.Basis), string(s.cfg.Basis))
+	compare("currency", known.Currency, currency)
+	compare("interval", string(known.Interval), string(s.cfg.Interval))
+	if len(differ) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("table %s holds rows of it with %s: give the source a table of its own (table: under sources.%s)",
+		cmp.Or(known.Table, s.Table()), strings.Join(differ, ", and "), s.o.Name)
+}
+
+// conflictBefore is what can be said before any answer. Whether prices are made up
+// is known from the answer, if the configuration does not say so.
+func (s *Source) conflictBefore(known tickerlake.Series) string {
+	source, currency := s.label(false), s.cfg.Currency
+	if known.Source == s.label(true) {
+		source = known.Source
+	}
+	if currency == CurrencyOfAnswer {
+		currency = ""
+	}
+	return s.conflict(known, source, currency)
+}
+
+// label is what the rows say as their source.
+func (s *Source) label(madeUp bool) string {
+	if madeUp || s.cfg.Simulated {
+		return SimulatedPrefix + s.o.Name
+	}
+	return s.o.Name
+}
