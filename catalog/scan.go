@@ -1,0 +1,310 @@
+package catalog
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"unicode/utf8"
+
+	"github.com/klauspost/compress/gzip"
+)
+
+// MaxLine is the longest line of a raw object that is read, in bytes.
+const MaxLine = 4 << 20
+
+// identity are the keys without which a line cannot be traced to its fetch; the
+// values must be texts, that of row a number.
+var identity = []string{"symbol", "ts", "source", "table", "interval", "fetched_at", "fetch_id", "row"}
+
+// A kind is the type of a JSON value.
+type kind uint8
+
+const (
+	kindNull kind = 1 << iota
+	kindBool
+	kindNumber
+	kindString
+	kindNested
+)
+
+var kindNames = []string{"null", "boolean", "number", "string", "nested"}
+
+func (k kind) names() []string {
+	var out []string
+	for i, name := range kindNames {
+		if k&(1<<i) != 0 {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// Facts is what a scan of a raw object found.
+type Facts struct {
+	Lines    int64
+	BadLines int64           // lines that Clean may not read: not JSON, or without identity
+	Columns  map[string]kind // by name, the kinds of value seen
+	Damage   string          // why the object cannot be read at all; nothing else counts then
+}
+
+// A Line is one line of a raw object.
+type Line struct {
+	Number int64 // from 1
+	Text   []byte
+	// Problem says why the line is bad, or nothing.
+	Problem string
+}
+
+// Scan reads a gzip NDJSON object to its end, checks it and calls each, if it is
+// not nil, for every line; Text is only valid during the call. A body that is not
+// gzip, cut short or changed is reported in Facts.Damage: then lines that were seen
+// before must not be used. Only a failure to read, or of each, is an error.
+func Scan(body io.Reader, each func(Line) error) (Facts, error) {
+	facts := Facts{Columns: map[string]kind{}}
+	z, err := gzip.NewReader(bufio.NewReaderSize(body, 256<<10))
+	if err != nil {
+		return damage(facts, err)
+	}
+	in := bufio.NewReaderSize(z, 256<<10)
+	var long []byte
+	for {
+		line, err := in.ReadSlice('\n')
+		if errors.Is(err, bufio.ErrBufferFull) {
+			if long = append(long, line...); len(long) > MaxLine {
+				return Facts{Damage: fmt.Sprintf("line %d is longer than %d bytes", facts.Lines+1, MaxLine)}, nil
+			}
+			continue
+		}
+		if err != nil && !errors.Is(err, io.EOF) {
+			return damage(facts, err)
+		}
+		if len(long) > 0 {
+			line = append(long, line...)
+			long = long[:0]
+		}
+		if text := bytes.TrimRight(line, "\r\n"); len(text) > 0 {
+			facts.Lines++
+			problem := facts.line(text)
+			if problem != "" {
+				facts.BadLines++
+			}
+			if each != nil {
+				if err := each(Line{Number: facts.Lines, Text: text, Problem: problem}); err != nil {
+					return facts, err
+				}
+			}
+		}
+		if err != nil {
+			return facts, nil
+		}
+	}
+}
+
+// damage tells bytes that are wrong from a disk that does not answer.
+func damage(facts Facts, err error) (Facts, error) {
+	var corrupt interface{ Timeout() bool }
+	if errors.As(err, &corrupt) {
+		return facts, err
+	}
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		return Facts{Damage: "cut short: the gzip stream has no end"}, nil
+	}
+	return Facts{Damage: err.Error()}, nil
+}
+
+// line checks one line and notes the kinds of its values. It accepts what the
+// flat documents of a raw stream are made of and asks encoding/json about the rest.
+func (f *Facts) line(text []byte) string {
+	if !utf8.Valid(text) {
+		return "not UTF-8"
+	}
+	var seen [32]struct {
+		key  []byte
+		kind kind
+	}
+	n := 0
+	i := skipSpace(text, 0)
+	if i >= len(text) || text[i] != '{' {
+		return "not a JSON object"
+	}
+	i = skipSpace(text, i+1)
+	for text[min(i, len(text)-1)] != '}' || i >= len(text) {
+		key, j, ok := scanString(text, i)
+		if !ok || n == len(seen) {
+			return f.slow(text)
+		}
+		if i = skipSpace(text, j); i >= len(text) || text[i] != ':' {
+			return f.slow(text)
+		}
+		k, j, ok := scanValue(text, skipSpace(text, i+1))
+		if !ok {
+			return f.slow(text)
+		}
+		for _, s := range seen[:n] {
+			if bytes.Equal(s.key, key) {
+				return "the key " + string(key) + " stands twice"
+			}
+		}
+		seen[n].key, seen[n].kind = key, k
+		n++
+		if i = skipSpace(text, j); i >= len(text) {
+			return f.slow(text)
+		}
+		if text[i] == ',' {
+			if i = skipSpace(text, i+1); i >= len(text) || text[i] == '}' {
+				return f.slow(text)
+			}
+		} else if text[i] != '}' {
+			return f.slow(text)
+		}
+	}
+	if skipSpace(text, i+1) != len(text) {
+		return "more than one JSON document in a line"
+	}
+	for _, want := range identity {
+		k := kind(0)
+		for _, s := range seen[:n] {
+			if string(s.key) == want {
+				k = s.kind
+			}
+		}
+		if problem := identityProblem(want, k); problem != "" {
+			return problem
+		}
+	}
+	for _, s := range seen[:n] {
+		if old, ok := f.Columns[string(s.key)]; !ok || old&s.kind == 0 {
+			f.Columns[string(s.key)] = old | s.kind
+		}
+	}
+	return ""
+}
+
+func identityProblem(name string, k kind) string {
+	switch {
+	case k == 0:
+		return "no " + name
+	case name == "row" && k != kindNumber:
+		return "row is not a number"
+	case name != "row" && k != kindString && (name != "ts" || k != kindNumber):
+		return name + " is not a text"
+	}
+	return ""
+}
+
+// slow checks a line that the fast path does not read: escapes in keys, many
+// columns, or an error. DuckDB and Trino read what it lets through.
+func (f *Facts) slow(text []byte) string {
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.UseNumber()
+	var doc map[string]any
+	if err := dec.Decode(&doc); err != nil {
+		return "not JSON: " + err.Error()
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return "more than one JSON document in a line"
+	}
+	kinds := map[string]kind{}
+	for name, v := range doc {
+		switch v.(type) {
+		case nil:
+			kinds[name] = kindNull
+		case bool:
+			kinds[name] = kindBool
+		case json.Number:
+			kinds[name] = kindNumber
+		case string:
+			kinds[name] = kindString
+		default:
+			kinds[name] = kindNested
+		}
+	}
+	for _, want := range identity {
+		if problem := identityProblem(want, kinds[want]); problem != "" {
+			return problem
+		}
+	}
+	for name, k := range kinds {
+		f.Columns[name] |= k
+	}
+	return ""
+}
+
+func skipSpace(b []byte, i int) int {
+	for i < len(b) && (b[i] == ' ' || b[i] == '\t') {
+		i++
+	}
+	return i
+}
+
+// scanString reads a string without escapes and gives its content and end.
+func scanString(b []byte, i int) ([]byte, int, bool) {
+	if i >= len(b) || b[i] != '"' {
+		return nil, i, false
+	}
+	for j := i + 1; j < len(b); j++ {
+		switch c := b[j]; {
+		case c == '"':
+			return b[i+1 : j], j + 1, true
+		case c == '\\' || c < ' ':
+			return nil, i, false
+		}
+	}
+	return nil, i, false
+}
+
+func scanValue(b []byte, i int) (kind, int, bool) {
+	if i >= len(b) {
+		return 0, i, false
+	}
+	switch c := b[i]; {
+	case c == '"':
+		_, j, ok := scanString(b, i)
+		return kindString, j, ok
+	case c == '-' || '0' <= c && c <= '9':
+		j, ok := scanNumber(b, i)
+		return kindNumber, j, ok
+	case bytes.HasPrefix(b[i:], []byte("null")):
+		return kindNull, i + 4, true
+	case bytes.HasPrefix(b[i:], []byte("true")):
+		return kindBool, i + 4, true
+	case bytes.HasPrefix(b[i:], []byte("false")):
+		return kindBool, i + 5, true
+	}
+	return 0, i, false
+}
+
+func scanNumber(b []byte, i int) (int, bool) {
+	digits := func() bool {
+		start := i
+		for i < len(b) && '0' <= b[i] && b[i] <= '9' {
+			i++
+		}
+		return i > start
+	}
+	if b[i] == '-' {
+		i++
+	}
+	zero := i < len(b) && b[i] == '0'
+	start := i
+	if !digits() || zero && i-start > 1 {
+		return i, false
+	}
+	if i < len(b) && b[i] == '.' {
+		if i++; !digits() {
+			return i, false
+		}
+	}
+	if i < len(b) && (b[i] == 'e' || b[i] == 'E') {
+		if i++; i < len(b) && (b[i] == '+' || b[i] == '-') {
+			i++
+		}
+		if !digits() {
+			return i, false
+		}
+	}
+	return i, true
+}
