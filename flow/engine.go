@@ -292,7 +292,7 @@ func (x *execution) attempt(ctx context.Context, job Job, j *JobResult) error {
 	fault.Point("flow.job_started")
 	run := &Run{
 		id: x.result.ID, workflow: x.result.Workflow, started: x.result.Started, job: j.Job, attempt: j.Attempt, began: j.Started,
-		clock: x.o.Clock, store: x.o.Store, progress: x.o.Progress, log: x.log.With("job", j.Job, "attempt", j.Attempt),
+		clock: x.now, store: x.o.Store, progress: x.o.Progress, log: x.log.With("job", j.Job, "attempt", j.Attempt),
 		properties: x.result.Properties, counts: x.result.Counts,
 	}
 	run.log.Info("job started")
