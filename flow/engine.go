@@ -83,7 +83,7 @@ func New(c Config, o Options) (*Engine, error) {
 // error of the job that failed.
 //
 // If ctx is canceled, the run stays RUNNING and the error has the code Canceled; if
-// ctx is canceled with the cause Stop, the run ends as STOPPED. It fails with Locked
+// ctx is canceled with the cause ErrStop, the run ends as STOPPED. It fails with Locked
 // if this engine runs the workflow already.
 func (e *Engine) Run(ctx context.Context, w Workflow) (RunResult, error) {
 	const op = "flow.Engine.Run"
@@ -171,7 +171,7 @@ func (x *execution) run(ctx context.Context, w Workflow) error {
 			continue
 		}
 		switch {
-		case context.Cause(ctx) == Stop:
+		case context.Cause(ctx) == ErrStop:
 			state = RunStopped
 		case ended:
 			state = RunError
@@ -337,7 +337,7 @@ func (x *execution) judge(j *JobResult, err error, cause error) {
 		j.State, j.Code = JobTimeout, tickerlake.Timeout
 		j.Error = fmt.Sprintf("took longer than workflow.timeout, %s: %s", x.config.Timeout, err)
 	case cause != nil:
-		j.State, j.Code, j.again = JobStopped, tickerlake.Canceled, cause != Stop
+		j.State, j.Code, j.again = JobStopped, tickerlake.Canceled, cause != ErrStop
 	default:
 		j.State = JobFailed
 		j.Failures++

@@ -77,10 +77,10 @@ const (
 	JobStopped   JobState = "STOPPED"
 )
 
-// Stop is the cause with which a context is canceled to end a run for good, as
+// ErrStop is the cause with which a context is canceled to end a run for good, as
 // STOPPED. Any other cancellation leaves the run RUNNING, and the next call of
 // Engine.Run takes it up again.
-var Stop = errors.New("stopped on request")
+var ErrStop = errors.New("stopped on request")
 
 // Config is the key workflow of the pipeline file.
 type Config struct {

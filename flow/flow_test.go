@@ -206,7 +206,7 @@ func TestCancelAndStop(t *testing.T) {
 		}
 		ctx, c = context.WithCancelCause(t.Context())
 		defer c(nil)
-		cancel, cause = c, flow.Stop
+		cancel, cause = c, flow.ErrStop
 		w.Jobs[0] = script("a")
 		stopped, err := e.Run(ctx, w)
 		if !errors.Is(err, tickerlake.Canceled) || stopped.State != flow.RunStopped || stopped.ID <= r.ID {
