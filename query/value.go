@@ -61,9 +61,9 @@ func timeText(t time.Time, kind string) string {
 	}
 }
 
-// appendJSON writes a value as JSON. What JSON has no numbers for, NaN and the
+// AppendJSON writes a value as JSON. What JSON has no numbers for, NaN and the
 // infinities, is a string.
-func appendJSON(b []byte, v any, c Column) []byte {
+func AppendJSON(b []byte, v any, c Column) []byte {
 	switch v := v.(type) {
 	case nil:
 		return append(b, "null"...)

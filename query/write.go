@@ -139,7 +139,7 @@ func writeJSON(w *bufio.Writer, rows Rows, begin, between, end string) error {
 			if i > 0 {
 				line = append(line, ',')
 			}
-			line = appendJSON(append(line, keys[i]...), v, columns[i])
+			line = AppendJSON(append(line, keys[i]...), v, columns[i])
 		}
 		_, err := w.Write(append(line, '}'))
 		return err
@@ -153,4 +153,3 @@ func writeJSON(w *bufio.Writer, rows Rows, begin, between, end string) error {
 	_, err = w.WriteString(end)
 	return err
 }
-
