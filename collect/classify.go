@@ -127,7 +127,7 @@ func (m *mapping) judge(ctx context.Context, status int, body []byte, vars []any
 		text = string(body)
 	}
 	class := textClass(text)
-	for _, c := range []tickerlake.Class{codeClass(doc), fallback, tickerlake.ClassMalformed} {
+	for _, c := range []tickerlake.Class{fallback, codeClass(doc), tickerlake.ClassMalformed} {
 		if class == "" {
 			class = c
 		}

@@ -46,6 +46,10 @@ var valueKeys = func() (keys [6]string) {
 	return keys
 }()
 
+func (s *Source) documents(madeUp bool) *documenter {
+	return newDocumenter(s.label(madeUp), s.Table(), s.cfg)
+}
+
 // An origin is where and when rows were learned.
 type origin string // fetched_at and fetch_id, with their keys
 

@@ -44,8 +44,8 @@ func (s *Source) Fetch(ctx context.Context, w Window) (Report, error) {
 	r := &run{
 		source: s, window: w, known: known, client: s.client(transport), total: len(symbols),
 		results: make(map[tickerlake.Symbol]Result, len(symbols)),
-		plain:   newDocumenter(s.label(false), s.Table(), s.cfg),
-		madeUp:  newDocumenter(s.label(true), s.Table(), s.cfg),
+		plain:   s.documents(false),
+		madeUp:  s.documents(true),
 	}
 	err = r.all(ctx, symbols, now)
 	for _, symbol := range symbols {
