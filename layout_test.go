@@ -50,7 +50,7 @@ var owners = map[string]string{
 }
 
 // folders without Go packages.
-var plain = map[string]bool{"docs": true, "deploy": true, "ui": true, "tools": true, "bin": true, "lake": true}
+var plain = map[string]bool{"docs": true, "deploy": true, "ui": true, "tools": true, "bin": true}
 
 func TestLayout(t *testing.T) {
 	files := map[string][]string{}

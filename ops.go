@@ -16,8 +16,8 @@ type Fetch struct {
 	Interval Interval `json:"interval"`
 	// From and To are the window asked for, To exclusive; the zero From means all
 	// that the source gives.
-	From       time.Time `json:"from_ts"`
-	To         time.Time `json:"to_ts"`
+	From       time.Time `json:"from_ts,omitzero"`
+	To         time.Time `json:"to_ts,omitzero"`
 	FetchedAt  time.Time `json:"fetched_at"`
 	Class      Class     `json:"class"`
 	Rows       int64     `json:"rows"`
@@ -34,7 +34,7 @@ type RunEvent struct {
 	Trigger  string    `json:"trigger"`
 	State    string    `json:"state"`
 	Started  time.Time `json:"started_at"`
-	Ended    time.Time `json:"ended_at"`
+	Ended    time.Time `json:"ended_at,omitzero"`
 	Error    string    `json:"error"`
 	Counts
 	At time.Time `json:"at"`
@@ -48,7 +48,7 @@ type JobEvent struct {
 	Attempt    int64     `json:"attempt"`
 	State      string    `json:"state"`
 	Started    time.Time `json:"started_at"`
-	Ended      time.Time `json:"ended_at"`
+	Ended      time.Time `json:"ended_at,omitzero"`
 	DurationMS int64     `json:"duration_ms"`
 	Error      string    `json:"error"`
 	At         time.Time `json:"at"`

@@ -175,6 +175,10 @@ func (c *Catalog) record(ctx context.Context, stream string, entries []Entry, fa
 				return err
 			}
 			if f.Damage != "" {
+				// What it held is not on its way: the next fetch asks again.
+				if _, err := tx.ExecContext(ctx, "DELETE FROM delivered"); err != nil {
+					return err
+				}
 				continue
 			}
 			lines += f.Lines - f.BadLines

@@ -138,3 +138,26 @@ func makeDurableDir(dir string) error {
 	}
 	return syncDir(parent)
 }
+
+// MakeDir makes a local folder and its parents, durably.
+func (f Files) MakeDir(dir string) error { return makeDurableDir(dir) }
+
+// Replace makes the local file at path, written by another program, the object at
+// location, atomically and durably.
+func (f Files) Replace(path, location string) error {
+	target, err := f.Path(location)
+	if err != nil {
+		return err
+	}
+	file, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(file.Sync(), file.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(path, target); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(target))
+}

@@ -17,7 +17,7 @@ type State string
 // published one is in every table it feeds; a held one waits for a decision; a
 // damaged one cannot be read and stays where it is.
 const (
-	Pending   State = "pending"
+	Waiting   State = "pending"
 	Published State = "published"
 	Held      State = "held"
 	Damaged   State = "damaged"
@@ -150,7 +150,7 @@ func (c *Catalog) Counts(ctx context.Context) ([]StateCount, error) {
 
 // scanned records what a scan found in an object.
 func (c *Catalog) scanned(ctx context.Context, tx *sql.Tx, key string, f Facts) error {
-	state := Pending
+	state := Waiting
 	if f.Damage != "" {
 		state = Damaged
 	}

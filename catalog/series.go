@@ -56,6 +56,19 @@ func (c *Catalog) Series(ctx context.Context, table string) (map[tickerlake.Symb
 	return out, err
 }
 
+// Published lists the published series of a table; their watermark is that of the
+// table itself.
+func (c *Catalog) Published(ctx context.Context, table string) (map[tickerlake.Symbol]tickerlake.Series, error) {
+	all, err := c.AllSeries(ctx)
+	out := map[tickerlake.Symbol]tickerlake.Series{}
+	for _, s := range all {
+		if s.Table == table {
+			out[s.Symbol] = s
+		}
+	}
+	return out, err
+}
+
 // AllSeries lists every published series by table and symbol.
 func (c *Catalog) AllSeries(ctx context.Context) ([]tickerlake.Series, error) {
 	var out []tickerlake.Series
@@ -70,23 +83,17 @@ func (c *Catalog) AllSeries(ctx context.Context) ([]tickerlake.Series, error) {
 	return out, err
 }
 
-// Delivered records that a fetch has delivered final bars up to each series'
-// Watermark, so that the next fetch need not ask for them again.
-func (c *Catalog) Delivered(ctx context.Context, fetchID string, fetchedAt time.Time, series ...tickerlake.Series) error {
-	return c.update(ctx, "catalog.Delivered", func(tx *sql.Tx) error {
-		for _, s := range series {
-			if s.Watermark.IsZero() {
-				continue
-			}
-			_, err := tx.ExecContext(ctx, `INSERT INTO delivered (tbl, symbol, fetch_id, fetched_at, ts) VALUES (?, ?, ?, ?, ?)
-				ON CONFLICT DO UPDATE SET ts = max(ts, excluded.ts)`,
-				s.Table, s.Symbol, fetchID, stamp(fetchedAt), stamp(s.Watermark))
-			if err != nil {
-				return err
-			}
-		}
+// Pending records that a fetch has delivered final bars up to the series'
+// Watermark, so that the next fetch need not ask for them again. The zero watermark
+// records nothing.
+func (c *Catalog) Pending(ctx context.Context, fetchID string, s tickerlake.Series) error {
+	if s.Watermark.IsZero() {
 		return nil
-	})
+	}
+	_, err := c.state.ExecContext(ctx, `INSERT INTO delivered (tbl, symbol, fetch_id, recorded_at, ts) VALUES (?, ?, ?, ?, ?)
+		ON CONFLICT DO UPDATE SET ts = max(ts, excluded.ts), recorded_at = excluded.recorded_at`,
+		s.Table, s.Symbol, fetchID, stamp(c.clock()), stamp(s.Watermark))
+	return sqliteError("catalog.Pending", "state.db", err)
 }
 
 // A Confirmation is what one run learned of one series from one fetch.
@@ -101,9 +108,9 @@ type Publication struct {
 	// Confirmations has the series of the rows that were published or confirmed;
 	// their Watermark is that of the table.
 	Confirmations []Confirmation
-	// LastFetch is, by table and symbol, the latest fetch whose rows the run has
-	// worked on: what it delivered is on its way no longer.
-	LastFetch map[[2]string]time.Time
+	// Claimed is when the run claimed its objects: what was pending then is on its
+	// way no longer.
+	Claimed time.Time
 }
 
 // Publish marks the run's objects as published and moves the watermarks, in one
@@ -115,11 +122,8 @@ func (c *Catalog) Publish(ctx context.Context, p Publication) error {
 				return err
 			}
 		}
-		for k, at := range p.LastFetch {
-			_, err := tx.ExecContext(ctx, "DELETE FROM delivered WHERE tbl = ? AND symbol = ? AND fetched_at <= ?", k[0], k[1], stamp(at))
-			if err != nil {
-				return err
-			}
+		if _, err := tx.ExecContext(ctx, "DELETE FROM delivered WHERE recorded_at <= ?", stamp(p.Claimed)); err != nil {
+			return err
 		}
 		_, err := tx.ExecContext(ctx, `UPDATE objects SET state = 'published', error = '', updated_at = ?
 			WHERE run = ? AND state = 'pending'`, stamp(c.clock()), p.Run)
@@ -219,16 +223,18 @@ func subtract(c, hole Cover) []Cover {
 	return out
 }
 
-// Covers gives the covers of one series.
-func (c *Catalog) Covers(ctx context.Context, table string, symbol tickerlake.Symbol) ([]Cover, error) {
-	var text string
-	err := c.state.QueryRowContext(ctx, "SELECT covers FROM series WHERE tbl = ? AND symbol = ?", table, symbol).Scan(&text)
-	if err == sql.ErrNoRows {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, sqliteError("catalog.Covers", "state.db", err)
-	}
-	var covers []Cover
-	return covers, json.Unmarshal([]byte(text), &covers)
+// Covers gives the covers of the series of a table, by symbol.
+func (c *Catalog) Covers(ctx context.Context, table string) (map[string][]Cover, error) {
+	out := map[string][]Cover{}
+	err := c.query(ctx, "catalog.Covers", func(rows *sql.Rows) error {
+		var symbol, text string
+		if err := rows.Scan(&symbol, &text); err != nil {
+			return err
+		}
+		var covers []Cover
+		err := json.Unmarshal([]byte(text), &covers)
+		out[symbol] = covers
+		return err
+	}, "SELECT symbol, covers FROM series WHERE tbl = ?", table)
+	return out, err
 }

@@ -30,7 +30,7 @@ CREATE TABLE series (
 	PRIMARY KEY (tbl, symbol)
 ) STRICT;
 CREATE TABLE delivered (            -- last final bars on their way, by fetch
-	tbl TEXT NOT NULL, symbol TEXT NOT NULL, fetch_id TEXT NOT NULL, fetched_at TEXT NOT NULL, ts TEXT NOT NULL,
+	tbl TEXT NOT NULL, symbol TEXT NOT NULL, fetch_id TEXT NOT NULL, recorded_at TEXT NOT NULL, ts TEXT NOT NULL,
 	PRIMARY KEY (tbl, symbol, fetch_id)
 ) STRICT;
 CREATE TABLE raw_columns (          -- what the crawler saw in a stream

@@ -1,0 +1,140 @@
+package lake
+
+import (
+	"context"
+	"time"
+
+	"github.com/tickerlake/tickerlake/catalog"
+)
+
+// An Engine does the work on rows. It works in bounded memory and overwrites what
+// an interrupted call left.
+type Engine interface {
+	// Clean reads raw objects, judges their rows and splits them by outcome, table
+	// and partition.
+	Clean(ctx context.Context, task CleanTask) (CleanResult, error)
+	// Merge compares the clean rows of one partition with the files of its table
+	// and writes the files that the candidate needs.
+	Merge(ctx context.Context, task MergeTask) (MergeResult, error)
+	// Latest writes the newest unfinished bar of each symbol to a Parquet file.
+	Latest(ctx context.Context, task LatestTask) error
+	// Relation is the SQL text that stands for the rows of Parquet files.
+	Relation(files []string) string
+	// Query runs a statement of the program's own. Values are nil, bool, int64,
+	// float64, string or time.Time.
+	Query(ctx context.Context, sql string) (columns []string, rows [][]any, err error)
+}
+
+// A CleanTask is the reading of raw objects.
+type CleanTask struct {
+	// Files are local gzip NDJSON files in which every line was found good.
+	Files []string
+	// Select turns the relation raw, every field a text and the file's name in
+	// "object", into the columns of CleanColumns.
+	Select string
+	// Dir is the folder to write to; what is in it is removed first.
+	Dir string
+}
+
+// CleanColumns are the columns of clean rows: those of the bars, then what it takes
+// to trace and place a row. outcome is OutcomeBars, OutcomeOpen or OutcomeRejected.
+var CleanColumns = append(append([]string{}, barNames...),
+	"row", "interval", "object", "ts_text", "reason", "outcome", "tbl", "part")
+
+// The outcomes of a row.
+const (
+	OutcomeBars     = "bars"     // to be merged
+	OutcomeOpen     = "open"     // not final yet
+	OutcomeRejected = "rejected" // to be quarantined, with a reason
+)
+
+// A CleanResult is what Clean wrote.
+type CleanResult struct {
+	Parts  []Part
+	Groups []Group
+}
+
+// Rows sums the rows of an outcome.
+func (r CleanResult) Rows(outcome string) (n int64) {
+	for _, p := range r.Parts {
+		if p.Outcome == outcome {
+			n += p.Rows
+		}
+	}
+	return n
+}
+
+// A Part is the rows of one outcome, table and partition.
+type Part struct {
+	Outcome   string    `json:"outcome"`
+	Table     string    `json:"table"`
+	Partition string    `json:"partition"` // 2015 for daily bars, 2015-03 for others
+	Files     []string  `json:"files"`
+	Rows      int64     `json:"rows"`
+	MinSymbol string    `json:"min_symbol"`
+	MaxSymbol string    `json:"max_symbol"`
+	MinTs     time.Time `json:"min_ts"`
+	MaxTs     time.Time `json:"max_ts"`
+}
+
+// A Group is the rows with outcome bars of one symbol from one fetch.
+type Group struct {
+	Table     string    `json:"table"`
+	Symbol    string    `json:"symbol"`
+	Interval  string    `json:"interval"`
+	Source    string    `json:"source"`
+	Basis     string    `json:"basis"`
+	Currency  string    `json:"currency"`
+	FetchID   string    `json:"fetch_id"`
+	FetchedAt time.Time `json:"fetched_at"`
+	MinTs     time.Time `json:"min_ts"`
+	MaxTs     time.Time `json:"max_ts"`
+	Rows      int64     `json:"rows"`
+}
+
+// A MergeTask is the merging of clean rows into one partition of a table.
+type MergeTask struct {
+	Incoming []string // files of a Part
+	Existing []string // files of the table that may hold the same keys
+	// Skip says which rows are left out.
+	Skip []Skip
+	// Covers are the spans that later fetches have confirmed, by symbol.
+	Covers map[string][]catalog.Cover
+	// Now is the replaced_at of revisions.
+	Now time.Time
+	// Inserted, Changed and Revised are the files to write: new keys, the new image
+	// of keys that change, the old image of those that a revision keeps.
+	Inserted, Changed, Revised string
+	// Rewritten gives the file that takes the place of Existing[i].
+	Rewritten func(i int) string
+}
+
+// A Skip names rows of a table that are set aside: all of a symbol, or, with a
+// source, those of the symbol with this source, basis and currency.
+type Skip struct {
+	Symbol   string `json:"symbol"`
+	Source   string `json:"source,omitempty"`
+	Basis    string `json:"basis,omitempty"`
+	Currency string `json:"currency,omitempty"`
+	Reason   string `json:"reason"`
+}
+
+// A MergeResult is what Merge found and wrote. The counts and Skipped add up to the
+// rows of Incoming.
+type MergeResult struct {
+	Inserted, Replaced, Unchanged, Superseded, Skipped int64
+	// Revisions is how many of Replaced leave a revision: all but changes of
+	// adj_close alone.
+	Revisions int64
+	// Rewrote lists the indexes of Existing for which a file was written.
+	Rewrote []int
+}
+
+// A LatestTask is the renewal of the table of unfinished bars.
+type LatestTask struct {
+	Incoming []string // clean rows with outcome open
+	Existing string   // the table as it is; empty if there is none
+	// Final is, by table and symbol, the last final bar: no older row stays.
+	Final map[[2]string]time.Time
+	File  string // to write
+}

@@ -1,0 +1,111 @@
+package lake
+
+import (
+	"strings"
+
+	"github.com/tickerlake/tickerlake"
+)
+
+// Dialect is what the judgement needs of a SQL dialect.
+type Dialect interface {
+	// TryCast is expr as typ (DOUBLE, TIMESTAMP, BIGINT, BOOLEAN), NULL if it is not one.
+	TryCast(expr, typ string) string
+	// IsFinite is true if the double expr is neither NaN nor infinite.
+	IsFinite(expr string) string
+	// FullMatch is true if the text expr as a whole matches a regular expression.
+	FullMatch(expr, pattern string) string
+	// Period is the year (2015) or month (2015-03) of a timestamp, as text; unit says which.
+	Period(expr, unit string) string
+	// AddHours is a timestamp some hours later.
+	AddHours(expr string, hours int) string
+	// TruncateDay is a timestamp at 00:00 of its day.
+	TruncateDay(expr string) string
+}
+
+// tolerance is how far, relative to itself, a price may lie outside high and low.
+const tolerance = "1e-6"
+
+// A verdict is a reason for which a row is rejected, and when.
+type verdict struct{ when, reason string }
+
+// judgeSQL is the SELECT that casts and judges the rows of the relation raw. A row
+// that breaks several rules gets the first reason. Times are compared with
+// fetched_at: what was in the future when it was fetched is judged alike whenever.
+func judgeSQL(d Dialect) string {
+	typed := []string{}
+	add := func(expr, name string) { typed = append(typed, expr+" AS "+name) }
+	for _, f := range tickerlake.RawFields {
+		add(`"`+f+`"`, f+"_text")
+	}
+	add(d.TryCast(`"ts"`, "TIMESTAMP"), "ts_value")
+	add(d.TryCast(`"fetched_at"`, "TIMESTAMP"), "fetched_value")
+	add(d.TryCast(`"row"`, "BIGINT"), "row_value")
+	add(d.TryCast(`"final"`, "BOOLEAN"), "final_value")
+	for _, f := range numbers {
+		add(d.TryCast(`"`+f+`"`, "DOUBLE"), f+"_value")
+	}
+	daily := "interval_text = '1d'"
+	day := "CASE WHEN " + daily + " THEN " + d.TruncateDay("ts_value") + " ELSE ts_value END"
+	part := "CASE WHEN " + daily + " THEN " + d.Period("ts_value", "year") + " ELSE " + d.Period("ts_value", "month") + " END"
+
+	var reason strings.Builder
+	reason.WriteString("CASE")
+	for _, v := range verdicts(d) {
+		reason.WriteString("\n WHEN " + v.when + " THEN " + v.reason)
+	}
+	reason.WriteString("\n ELSE NULL END")
+
+	return `WITH typed AS (SELECT object, ` + strings.Join(typed, ", ") + ` FROM raw),
+judged AS (SELECT *, ` + reason.String() + ` AS reason FROM typed)
+SELECT symbol_text AS symbol, ` + day + ` AS ts, open_value AS open, high_value AS high, low_value AS low, close_value AS close,
+ adj_close_value AS adj_close, volume_value AS volume, currency_text AS currency, basis_text AS basis, source_text AS source,
+ final_value AS final, fetched_value AS fetched_at, fetch_id_text AS fetch_id, row_value AS "row", interval_text AS "interval",
+ object, CASE WHEN reason IS NULL THEN NULL ELSE ts_text END AS ts_text, reason,
+ CASE WHEN reason IS NOT NULL THEN 'rejected' WHEN final_value THEN 'bars' ELSE 'open' END AS outcome,
+ CASE WHEN reason IS NOT NULL THEN 'none' ELSE table_text END AS tbl,
+ CASE WHEN reason IS NOT NULL OR NOT final_value THEN 'none' ELSE ` + part + ` END AS part
+FROM judged`
+}
+
+var (
+	prices  = []string{"open", "high", "low", "close", "adj_close"}
+	numbers = append(append([]string{}, prices...), "volume")
+)
+
+func verdicts(d Dialect) []verdict {
+	text := func(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
+	unreadable := func(name string) string {
+		return text(name+" cannot be read: ") + " || substr(" + name + "_text, 1, 80)"
+	}
+	vs := []verdict{
+		{"NOT " + d.FullMatch("symbol_text", `[A-Z0-9^][A-Z0-9.\-^=/_]{0,31}`), unreadable("symbol")},
+		{"interval_text NOT IN ('1m', '5m', '15m', '1h', '1d')", unreadable("interval")},
+		{"NOT " + d.FullMatch("table_text", `[a-z][a-z0-9_]{0,62}`) + " OR table_text = 'latest' OR table_text LIKE '%\\_revisions' ESCAPE '\\'", unreadable("table")},
+		{"ts_value IS NULL", unreadable("ts")},
+		{"fetched_value IS NULL", unreadable("fetched_at")},
+		{"row_value IS NULL", unreadable("row")},
+		{"final_value IS NULL", "'final cannot be read: ' || coalesce(substr(final_text, 1, 80), 'missing')"},
+		{"basis_text IS NULL OR basis_text NOT IN ('raw', 'split', 'total')", "'basis cannot be read: ' || coalesce(substr(basis_text, 1, 80), 'missing')"},
+		{"currency_text IS NULL OR currency_text = ''", "'currency is missing'"},
+	}
+	for _, f := range numbers {
+		vs = append(vs, verdict{f + "_text IS NOT NULL AND " + f + "_value IS NULL", unreadable(f)})
+	}
+	vs = append(vs, verdict{"close_value IS NULL", "'close is missing'"})
+	for _, f := range numbers {
+		vs = append(vs, verdict{f + "_value IS NOT NULL AND NOT " + d.IsFinite(f+"_value"), text(f + " is not finite")})
+	}
+	for _, f := range prices {
+		vs = append(vs, verdict{f + "_value <= 0", text(f + " is not above zero")})
+	}
+	for _, f := range []string{"open", "low", "close"} {
+		vs = append(vs, verdict{"high_value < " + f + "_value - " + tolerance + " * " + f + "_value", text("high is below " + f)})
+	}
+	for _, f := range []string{"open", "high", "close"} {
+		vs = append(vs, verdict{"low_value > " + f + "_value + " + tolerance + " * " + f + "_value", text("low is above " + f)})
+	}
+	return append(vs,
+		verdict{"interval_text = '1d' AND " + d.TruncateDay("ts_value") + " > " + d.TruncateDay(d.AddHours("fetched_value", 14)), "'ts is in the future'"},
+		verdict{"interval_text <> '1d' AND ts_value > fetched_value", "'ts is in the future'"},
+	)
+}

@@ -1,0 +1,109 @@
+// Package lake keeps the tables: it turns pending raw objects into candidates, has
+// them judged, and makes them prod. Its jobs are the steps of the main workflow:
+// Crawl, Clean, Optimize, Quality and Publish, each safe to repeat within a run.
+//
+// It is given the catalog, the raw bucket, an Engine that casts, sorts and merges
+// rows (DuckDB here, Athena on AWS), and the ruleset of the pipeline. It hands on
+// the tables' snapshots for reading.
+package lake
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/tickerlake/tickerlake"
+	"github.com/tickerlake/tickerlake/catalog"
+)
+
+// Bucket is the raw bucket.
+type Bucket interface {
+	catalog.Bucket
+	// Path is the local file of an object.
+	Path(key string) (string, error)
+}
+
+// Events takes the rows of ops tables.
+type Events interface {
+	Emit(ctx context.Context, table string, events ...any) error
+}
+
+// Options are what a Lake is made of.
+type Options struct {
+	Dir     string // the lake's folder
+	Catalog *catalog.Catalog
+	Raw     Bucket
+	Stream  string // the raw stream of bars: bars
+	Prefix  string // where its dt= folders are: raw/bars/
+	Engine  Engine
+	Dialect Dialect
+	Events  Events
+	Clock   tickerlake.Clock
+	Log     *slog.Logger
+}
+
+// A Lake is the set of tables under one folder, with one writer.
+type Lake struct {
+	Options
+	files catalog.Files
+}
+
+// New makes a lake of its parts.
+func New(o Options) *Lake {
+	return &Lake{Options: o, files: catalog.Files{Root: filepath.Join(o.Dir, "buckets")}}
+}
+
+// A Run is the part of a workflow's run that a job needs.
+type Run interface {
+	ID() string
+	Log() *slog.Logger
+	UpdateCounts(ctx context.Context, change func(c *tickerlake.Counts)) error
+	Counts() tickerlake.Counts
+	Report(fraction float64, counts tickerlake.Counts)
+}
+
+// staging is the folder of a run's intermediate files.
+func (l *Lake) staging(run string) string {
+	return filepath.Join(l.Dir, "buckets", "staging", run)
+}
+
+// note keeps what a job found for the jobs after it, atomically and durably.
+func (l *Lake) note(run, name string, v any) error {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	dir := l.staging(run)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, name+".*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return os.Rename(f.Name(), filepath.Join(dir, name))
+}
+
+// noted reads what an earlier job noted; false if it noted nothing.
+func (l *Lake) noted(run, name string, v any) (bool, error) {
+	text, err := os.ReadFile(filepath.Join(l.staging(run), name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return true, json.Unmarshal(text, v)
+}
+
+// now is the lake's time in UTC.
+func (l *Lake) now() time.Time { return l.Clock().UTC() }

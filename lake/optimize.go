@@ -1,0 +1,260 @@
+package lake
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+
+	"github.com/tickerlake/tickerlake"
+	"github.com/tickerlake/tickerlake/catalog"
+	"github.com/tickerlake/tickerlake/internal/fault"
+)
+
+// A Candidate is a table as a run would make it.
+type Candidate struct {
+	Table    string              `json:"table"`
+	Interval tickerlake.Interval `json:"interval"`
+	// Base is the snapshot of main that the candidate was built from, nil if the
+	// table was empty; Snapshot is the candidate's, 0 if the table stays as it is.
+	Base     *int64 `json:"base"`
+	Snapshot int64  `json:"snapshot"`
+	// Revisions and RevisionsBase are the same for the table of revisions.
+	RevisionsBase *int64 `json:"revisions_base"`
+	Revisions     int64  `json:"revisions"`
+	// New are local files with the rows that are new or different.
+	New    []string          `json:"new"`
+	Counts tickerlake.Counts `json:"counts"`
+}
+
+// A candidates is what Optimize notes for the jobs after it.
+type candidates struct {
+	Tables []Candidate `json:"tables"`
+	// SetAside are the rows left out because of a rule, by table.
+	SetAside map[string][]Skip `json:"set_aside"`
+	Build    int               `json:"build"`
+}
+
+// Optimize builds a candidate of each table from what is new or different. Where
+// nothing is, there is none.
+func (l *Lake) Optimize(ctx context.Context, run Run) error {
+	return l.build(ctx, run, candidates{SetAside: map[string][]Skip{}})
+}
+
+// build makes the candidates anew, without the rows that are set aside.
+func (l *Lake) build(ctx context.Context, run Run, c candidates) error {
+	var note cleaned
+	if ok, err := l.noted(run.ID(), "clean.json", &note); err != nil || !ok {
+		return missing("clean.json", err)
+	}
+	c.Tables = nil
+	tables := map[string][]Part{}
+	var order []string
+	total := 0
+	for _, p := range note.Result.Parts {
+		if p.Outcome != OutcomeBars {
+			continue
+		}
+		if tables[p.Table] == nil {
+			order = append(order, p.Table)
+		}
+		tables[p.Table] = append(tables[p.Table], p)
+		total++
+	}
+	slices.Sort(order)
+	done := 0
+	counts := run.Counts()
+	counts = tickerlake.Counts{Read: counts.Read, NotFinal: note.Result.Rows(OutcomeOpen), Quarantined: note.Result.Rows(OutcomeRejected) + note.Bad}
+	for _, name := range order {
+		skips := slices.Concat(note.Conflicts[name], c.SetAside[name])
+		b := &builder{lake: l, run: run.ID(), name: name, build: c.Build, skips: skips, groups: note.Result.Groups}
+		made, err := b.table(ctx, tables[name], func(so tickerlake.Counts) {
+			done++
+			run.Report(float64(done)/float64(total), add(counts, so))
+		})
+		if err != nil {
+			return err
+		}
+		c.Tables = append(c.Tables, made)
+		counts = add(counts, made.Counts)
+		if err := l.quarantineSkipped(ctx, run, note, name, skips); err != nil {
+			return err
+		}
+	}
+	if !counts.Conserved() {
+		return tickerlake.Errorf(tickerlake.Internal, "lake.Optimize", run.ID(), "rows are not conserved: %+v", counts)
+	}
+	if err := run.UpdateCounts(ctx, func(c *tickerlake.Counts) { *c = counts }); err != nil {
+		return err
+	}
+	fault.Point("optimize.staged")
+	return l.note(run.ID(), "candidates.json", c)
+}
+
+func missing(name string, err error) error {
+	if err != nil {
+		return err
+	}
+	return tickerlake.Errorf(tickerlake.Internal, "lake.noted", name, "an earlier job of the run did not leave it")
+}
+
+func add(a, b tickerlake.Counts) tickerlake.Counts {
+	a.Inserted += b.Inserted
+	a.Replaced += b.Replaced
+	a.Unchanged += b.Unchanged
+	a.Superseded += b.Superseded
+	a.Quarantined += b.Quarantined
+	return a
+}
+
+// A builder makes the candidate of one table.
+type builder struct {
+	lake   *Lake
+	run    string
+	name   string
+	build  int
+	skips  []Skip
+	groups []Group
+
+	remove, add, revise []string // locations
+	out                 Candidate
+}
+
+func (b *builder) table(ctx context.Context, parts []Part, progress func(tickerlake.Counts)) (Candidate, error) {
+	l := b.lake
+	interval := tickerlake.Day
+	for _, g := range b.groups {
+		if g.Table == b.name {
+			interval = tickerlake.Interval(g.Interval)
+			break
+		}
+	}
+	b.out = Candidate{Table: b.name, Interval: interval}
+	bars, err := l.ensureTable(ctx, b.name, interval, BarColumns)
+	if err != nil {
+		return b.out, err
+	}
+	revisions, err := l.ensureTable(ctx, b.name+revisionsSuffix, interval, RevisionColumns)
+	if err != nil {
+		return b.out, err
+	}
+	b.out.Base, b.out.RevisionsBase = headOf(bars, "main"), headOf(revisions, "main")
+	if err := l.dropBranch(ctx, bars, branchOf(b.run)); err != nil {
+		return b.out, err
+	}
+	if err := l.dropBranch(ctx, revisions, branchOf(b.run)); err != nil {
+		return b.out, err
+	}
+	files, err := plan(ctx, bars, "main")
+	if err != nil {
+		return b.out, err
+	}
+	covers, err := b.covers(ctx)
+	if err != nil {
+		return b.out, err
+	}
+	for i, p := range parts {
+		if err := b.part(ctx, i, p, files, covers); err != nil {
+			return b.out, err
+		}
+		progress(b.out.Counts)
+	}
+	fault.Point("optimize.written")
+	if len(b.revise) > 0 {
+		if b.out.Revisions, err = l.stage(ctx, b.name+revisionsSuffix, b.run, nil, b.revise); err != nil {
+			return b.out, err
+		}
+	}
+	if len(b.remove)+len(b.add) > 0 {
+		if b.out.Snapshot, err = l.stage(ctx, b.name, b.run, b.remove, b.add); err != nil {
+			return b.out, err
+		}
+	}
+	return b.out, nil
+}
+
+// covers gives the covers that are later than rows of this run: none, unless an old
+// fetch arrives after a newer one.
+func (b *builder) covers(ctx context.Context) (map[string][]catalog.Cover, error) {
+	all, err := b.lake.Catalog.Covers(ctx, b.name)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string][]catalog.Cover{}
+	for _, g := range b.groups {
+		if g.Table != b.name || out[g.Symbol] != nil {
+			continue
+		}
+		for _, c := range all[g.Symbol] {
+			if c.FetchedAt.After(g.FetchedAt) || c.FetchedAt.Equal(g.FetchedAt) && c.FetchID > g.FetchID {
+				out[g.Symbol] = all[g.Symbol]
+				break
+			}
+		}
+	}
+	return out, nil
+}
+
+// part merges one part and makes the files that it leaves durable.
+func (b *builder) part(ctx context.Context, n int, p Part, files []file, covers map[string][]catalog.Cover) error {
+	l := b.lake
+	files = slices.DeleteFunc(slices.Clone(files), func(f file) bool { return !f.overlaps(p) })
+	existing, err := l.local(files)
+	if err != nil {
+		return err
+	}
+	inserted := dataFile(b.name, p.Partition, b.run, b.build, n, "new")
+	revised := dataFile(b.name+revisionsSuffix, p.Partition, b.run, b.build, n, "new")
+	rewritten := func(i int) string {
+		return dataFile(b.name, p.Partition, b.run, b.build, n, fmt.Sprintf("rewrite-%d", i))
+	}
+	task := MergeTask{
+		Incoming: p.Files, Existing: existing, Skip: b.skips, Covers: covers, Now: l.now(),
+		Changed: filepath.Join(l.staging(b.run), "changed", b.name+"-"+p.Partition+".parquet"),
+	}
+	if err := l.files.MakeDir(filepath.Dir(task.Changed)); err != nil {
+		return err
+	}
+	if task.Inserted, err = l.create(inserted); err != nil {
+		return err
+	}
+	if task.Revised, err = l.create(revised); err != nil {
+		return err
+	}
+	task.Rewritten = func(i int) string {
+		path, _ := l.files.Path(rewritten(i)) // the folder is that of Inserted
+		return path
+	}
+	got, err := l.Engine.Merge(ctx, task)
+	if err != nil {
+		return err
+	}
+	var added []string
+	if got.Inserted > 0 {
+		added = append(added, inserted)
+		b.out.New = append(b.out.New, task.Inserted)
+	}
+	for _, i := range got.Rewrote {
+		b.remove = append(b.remove, files[i].location)
+		added = append(added, rewritten(i))
+	}
+	if got.Replaced > 0 {
+		b.out.New = append(b.out.New, task.Changed)
+	}
+	if got.Revisions > 0 {
+		b.revise = append(b.revise, revised)
+		if err := l.files.Sync(revised); err != nil {
+			return err
+		}
+	}
+	for _, location := range added {
+		if err := l.files.Sync(location); err != nil {
+			return err
+		}
+	}
+	b.add = append(b.add, added...)
+	b.out.Counts = add(b.out.Counts, tickerlake.Counts{
+		Inserted: got.Inserted, Replaced: got.Replaced, Unchanged: got.Unchanged, Superseded: got.Superseded, Quarantined: got.Skipped,
+	})
+	return nil
+}

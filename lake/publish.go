@@ -1,0 +1,158 @@
+package lake
+
+import (
+	"context"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/tickerlake/tickerlake"
+	"github.com/tickerlake/tickerlake/catalog"
+	"github.com/tickerlake/tickerlake/internal/fault"
+)
+
+// latestFile is the one object of prod.latest.
+const latestFile = "s3://prod/latest/latest.parquet"
+
+// Publish makes the candidates of the run prod, each in one atomic commit, then
+// renews prod.latest, moves the watermarks and marks the objects as published.
+func (l *Lake) Publish(ctx context.Context, run Run) error {
+	var note cleaned
+	if ok, err := l.noted(run.ID(), "clean.json", &note); err != nil || !ok {
+		return missing("clean.json", err)
+	}
+	var c candidates
+	if ok, err := l.noted(run.ID(), "candidates.json", &c); err != nil || !ok {
+		return missing("candidates.json", err)
+	}
+	var crawl crawled
+	if ok, err := l.noted(run.ID(), "crawl.json", &crawl); err != nil || !ok {
+		return missing("crawl.json", err)
+	}
+	for i, t := range c.Tables {
+		// Revisions first: a reader who sees the new bar finds the old one there.
+		if t.Revisions != 0 {
+			if err := l.promote(ctx, t.Table+revisionsSuffix, run.ID(), t.RevisionsBase, t.Revisions); err != nil {
+				return err
+			}
+			fault.Point("publish.revisions")
+		}
+		if t.Snapshot != 0 {
+			if err := l.promote(ctx, t.Table, run.ID(), t.Base, t.Snapshot); err != nil {
+				return err
+			}
+			fault.Point("publish.promoted")
+		}
+		run.Report(float64(i+1)/float64(len(c.Tables)+1), run.Counts())
+	}
+	p, err := l.publication(ctx, run, note, c, crawl)
+	if err != nil {
+		return err
+	}
+	if err := l.renewLatest(ctx, run, note, p); err != nil {
+		return err
+	}
+	fault.Point("publish.latest")
+	entries, err := l.Catalog.Claimed(ctx, run.ID())
+	if err != nil {
+		return err
+	}
+	if err := l.Catalog.Publish(ctx, p); err != nil {
+		return err
+	}
+	fault.Point("publish.recorded")
+	events := make([]any, len(entries))
+	for i, e := range entries {
+		events[i] = l.objectEvent(run, e, string(catalog.Published))
+	}
+	return l.Events.Emit(ctx, "objects", events...)
+}
+
+// publication gathers what the run's rows say of their series.
+func (l *Lake) publication(_ context.Context, run Run, note cleaned, c candidates, crawl crawled) (catalog.Publication, error) {
+	p := catalog.Publication{Run: run.ID(), Claimed: crawl.Claimed}
+	for _, g := range note.Result.Groups {
+		if skipped(g, slices.Concat(note.Conflicts[g.Table], c.SetAside[g.Table])) {
+			continue
+		}
+		p.Confirmations = append(p.Confirmations, catalog.Confirmation{
+			Series: tickerlake.Series{
+				Table: g.Table, Symbol: tickerlake.Symbol(g.Symbol), Source: g.Source, Basis: tickerlake.Basis(g.Basis),
+				Currency: g.Currency, Interval: tickerlake.Interval(g.Interval), Watermark: g.MaxTs,
+			},
+			Cover: catalog.Cover{From: g.MinTs, To: g.MaxTs, FetchedAt: g.FetchedAt, FetchID: g.FetchID},
+		})
+	}
+	return p, nil
+}
+
+func skipped(g Group, skips []Skip) bool {
+	return slices.ContainsFunc(skips, func(s Skip) bool {
+		return s.Symbol == g.Symbol && (s.Source == "" || s.Source == g.Source && s.Basis == g.Basis && s.Currency == g.Currency)
+	})
+}
+
+// renewLatest replaces the object of prod.latest if a bar came that is not final, or
+// one that is there has become final.
+func (l *Lake) renewLatest(ctx context.Context, run Run, note cleaned, p catalog.Publication) error {
+	path, err := l.create(latestFile)
+	if err != nil {
+		return err
+	}
+	task := LatestTask{Final: map[[2]string]time.Time{}, File: path + ".new"}
+	for _, part := range note.Result.Parts {
+		if part.Outcome == OutcomeOpen {
+			task.Incoming = append(task.Incoming, part.Files...)
+		}
+	}
+	if _, err := os.Stat(path); err == nil {
+		task.Existing = path
+	} else if len(task.Incoming) == 0 {
+		return nil
+	}
+	if len(task.Incoming)+len(p.Confirmations) == 0 {
+		return nil
+	}
+	series, err := l.Catalog.AllSeries(ctx)
+	if err != nil {
+		return err
+	}
+	for _, c := range p.Confirmations {
+		series = append(series, c.Series)
+	}
+	for _, s := range series {
+		key := [2]string{s.Table, string(s.Symbol)}
+		if s.Watermark.After(task.Final[key]) {
+			task.Final[key] = s.Watermark
+		}
+	}
+	if err := l.Engine.Latest(ctx, task); err != nil {
+		return err
+	}
+	return l.files.Replace(task.File, latestFile)
+}
+
+// Finish removes the intermediate files of a run that has ended.
+func (l *Lake) Finish(run string) error { return os.RemoveAll(l.staging(run)) }
+
+// Abandon gives up a failed run: its candidates are dropped, its objects wait for
+// the next run, which tries them again.
+func (l *Lake) Abandon(ctx context.Context, run string, why error) error {
+	names, err := l.Catalog.ListTables(ctx, database)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		t, err := l.Catalog.LoadTable(ctx, database, name)
+		if err != nil {
+			return err
+		}
+		if err := l.dropBranch(ctx, t, branchOf(run)); err != nil {
+			return err
+		}
+	}
+	if err := l.Catalog.Fail(ctx, run, why.Error()); err != nil {
+		return err
+	}
+	return l.Finish(run)
+}

@@ -1,0 +1,208 @@
+package lake
+
+import (
+	"context"
+	"errors"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/apache/iceberg-go/table"
+
+	"github.com/tickerlake/tickerlake"
+	"github.com/tickerlake/tickerlake/catalog"
+)
+
+// The formats of a view's files.
+const (
+	Parquet = "parquet"
+	NDJSON  = "ndjson"
+)
+
+// A View is a table as it stands at one moment: the files that make it up.
+type View struct {
+	Database string    `json:"database"`
+	Name     string    `json:"name"`
+	Columns  []Column  `json:"columns"`
+	Format   string    `json:"format"`
+	Files    []string  `json:"-"` // local
+	Rows     int64     `json:"rows"`
+	Bytes    int64     `json:"bytes"`
+	Snapshot int64     `json:"snapshot,omitempty"`
+	Updated  time.Time `json:"updated,omitzero"`
+	// Key and Version are set for tables whose rows may stand more than once: of
+	// equal keys the row with the greatest version counts.
+	Key     string `json:"-"`
+	Version string `json:"-"`
+}
+
+// Views lists every table of the lake, each pinned to what is published now.
+func (l *Lake) Views(ctx context.Context) ([]View, error) {
+	prod, err := l.prodViews(ctx)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := l.rawView(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ops, err := l.opsViews(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Concat(prod, ops, []View{raw}), nil
+}
+
+func (l *Lake) prodViews(ctx context.Context) ([]View, error) {
+	names, err := l.Catalog.ListTables(ctx, database)
+	if err != nil {
+		return nil, err
+	}
+	for _, always := range []string{tickerlake.Day.Table(), tickerlake.Day.Table() + revisionsSuffix} {
+		if !slices.Contains(names, always) {
+			names = append(names, always)
+		}
+	}
+	slices.Sort(names)
+	var out []View
+	for _, name := range names {
+		v, err := l.tableView(ctx, name, table.MainBranch)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, v)
+	}
+	return append(out, l.latestView()), nil
+}
+
+const revisionsSuffix = "_revisions"
+
+// tableView is one Iceberg table at a reference; without a snapshot it is empty.
+func (l *Lake) tableView(ctx context.Context, name, ref string) (View, error) {
+	v := View{Database: database, Name: name, Columns: BarColumns, Format: Parquet}
+	if strings.HasSuffix(name, revisionsSuffix) {
+		v.Columns = RevisionColumns
+	}
+	t, err := l.Catalog.LoadTable(ctx, database, name)
+	if errors.Is(err, tickerlake.NotFound) {
+		return v, nil
+	}
+	if err != nil {
+		return v, err
+	}
+	if s := t.SnapshotByName(ref); s != nil {
+		v.Snapshot, v.Updated = s.SnapshotID, time.UnixMilli(s.TimestampMs).UTC()
+	}
+	files, err := plan(ctx, t, ref)
+	if err != nil {
+		return v, err
+	}
+	for _, f := range files {
+		v.Rows += f.rows
+		v.Bytes += f.bytes
+	}
+	v.Files, err = l.local(files)
+	return v, err
+}
+
+func (l *Lake) latestView() View {
+	v := View{Database: database, Name: "latest", Columns: LatestColumns, Format: Parquet}
+	path, err := l.files.Path(latestFile)
+	if err != nil {
+		return v
+	}
+	if info, err := os.Stat(path); err == nil {
+		v.Files, v.Bytes, v.Updated = []string{path}, info.Size(), info.ModTime().UTC()
+		v.Rows = -1 // known when it is read
+	}
+	return v
+}
+
+// rawView is the raw stream: every object that can be read, every column a text.
+func (l *Lake) rawView(ctx context.Context) (View, error) {
+	v := View{Database: "raw", Name: l.Stream, Format: NDJSON}
+	columns := slices.Clone(tickerlake.RawFields)
+	seen, err := l.Catalog.RawColumns(ctx, l.Stream)
+	if err != nil {
+		return v, err
+	}
+	for _, c := range seen {
+		if !slices.Contains(columns, c.Name) {
+			columns = append(columns, c.Name)
+		}
+	}
+	for _, c := range columns {
+		v.Columns = append(v.Columns, Column{Name: c, Type: "VARCHAR"})
+	}
+	entries, err := l.Catalog.Objects(ctx, "")
+	if err != nil {
+		return v, err
+	}
+	for _, e := range entries {
+		if e.State == catalog.Damaged || !e.Scanned || e.BadLines > 0 {
+			continue
+		}
+		path, err := l.Raw.Path(e.Key)
+		if err != nil {
+			return v, err
+		}
+		v.Files = append(v.Files, path)
+		v.Rows += e.Lines
+		v.Bytes += e.Size
+		if e.At.After(v.Updated) {
+			v.Updated = e.At
+		}
+	}
+	return v, nil
+}
+
+func (l *Lake) opsViews(ctx context.Context) ([]View, error) {
+	var out []View
+	for name, event := range tickerlake.OpsTables {
+		v := View{Database: "ops", Name: name, Columns: eventColumns(reflect.TypeOf(event)), Format: NDJSON, Key: "id", Version: "at", Rows: -1}
+		err := l.Raw.Each(ctx, "ops/"+name+"/", "", func(o tickerlake.Object) error {
+			path, err := l.Raw.Path(o.Key)
+			v.Files = append(v.Files, path)
+			v.Bytes += o.Size
+			if o.At.After(v.Updated) {
+				v.Updated = o.At
+			}
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		if len(v.Files) == 0 {
+			v.Rows = 0
+		}
+		out = append(out, v)
+	}
+	slices.SortFunc(out, func(a, b View) int { return strings.Compare(a.Name, b.Name) })
+	return out, nil
+}
+
+// eventColumns are the columns of an ops table: the JSON fields of its event.
+func eventColumns(t reflect.Type) []Column {
+	var out []Column
+	for i := range t.NumField() {
+		f := t.Field(i)
+		if f.Anonymous {
+			out = append(out, eventColumns(f.Type)...)
+			continue
+		}
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		c := Column{Name: name, Type: "VARCHAR"}
+		switch {
+		case f.Type == reflect.TypeFor[time.Time]():
+			c.Type = "TIMESTAMP"
+		case f.Type.Kind() == reflect.Int64:
+			c.Type = "BIGINT"
+		case f.Type.Kind() == reflect.Float64:
+			c.Type = "DOUBLE"
+		}
+		out = append(out, c)
+	}
+	return out
+}

@@ -1,0 +1,87 @@
+package lake
+
+import (
+	"github.com/apache/iceberg-go"
+	"github.com/apache/iceberg-go/table"
+
+	"github.com/tickerlake/tickerlake"
+)
+
+// A Column is a column of a table: its name, its SQL type and its Iceberg field id.
+type Column struct {
+	Name string
+	Type string // VARCHAR, DOUBLE, BOOLEAN, TIMESTAMP (UTC)
+	ID   int
+}
+
+// BarColumns are the columns of a table of bars. All are optional in Iceberg, so
+// that a later version can drop one.
+var BarColumns = []Column{
+	{"symbol", "VARCHAR", 1}, {"ts", "TIMESTAMP", 2},
+	{"open", "DOUBLE", 3}, {"high", "DOUBLE", 4}, {"low", "DOUBLE", 5}, {"close", "DOUBLE", 6},
+	{"adj_close", "DOUBLE", 7}, {"volume", "DOUBLE", 8},
+	{"currency", "VARCHAR", 9}, {"basis", "VARCHAR", 10}, {"source", "VARCHAR", 11},
+	{"final", "BOOLEAN", 12}, {"fetched_at", "TIMESTAMP", 13}, {"fetch_id", "VARCHAR", 14},
+}
+
+// RevisionColumns are those of a table of revisions: a bar as it was, and when a
+// later fetch took its place.
+var RevisionColumns = append(append([]Column{}, BarColumns...), Column{"replaced_at", "TIMESTAMP", 15})
+
+// LatestColumns are those of prod.latest.
+var LatestColumns = append(append([]Column{}, BarColumns...), Column{"interval", "VARCHAR", 0}, Column{"table", "VARCHAR", 0})
+
+var barNames = names(BarColumns)
+
+func names(columns []Column) []string {
+	out := make([]string, len(columns))
+	for i, c := range columns {
+		out[i] = c.Name
+	}
+	return out
+}
+
+func icebergSchema(columns []Column) *iceberg.Schema {
+	types := map[string]iceberg.Type{
+		"VARCHAR": iceberg.PrimitiveTypes.String, "DOUBLE": iceberg.PrimitiveTypes.Float64,
+		"BOOLEAN": iceberg.PrimitiveTypes.Bool, "TIMESTAMP": iceberg.PrimitiveTypes.Timestamp,
+	}
+	fields := make([]iceberg.NestedField, len(columns))
+	for i, c := range columns {
+		fields[i] = iceberg.NestedField{ID: c.ID, Name: c.Name, Type: types[c.Type]}
+	}
+	return iceberg.NewSchema(0, fields...)
+}
+
+// partitioned says how bars of an interval are partitioned: daily ones by year,
+// others by month.
+func partitioned(interval tickerlake.Interval) *iceberg.PartitionSpec {
+	field := iceberg.PartitionField{SourceIDs: []int{2}, FieldID: 1000, Name: "ts_month", Transform: iceberg.MonthTransform{}}
+	if interval.Daily() {
+		field.Name, field.Transform = "ts_year", iceberg.YearTransform{}
+	}
+	spec := iceberg.NewPartitionSpec(field)
+	return &spec
+}
+
+// sorted is the order of rows within a file: symbol, ts.
+func sorted() (table.SortOrder, error) {
+	return table.NewSortOrder(1, []table.SortField{
+		{SourceIDs: []int{1}, Transform: iceberg.IdentityTransform{}, Direction: table.SortASC, NullOrder: table.NullsLast},
+		{SourceIDs: []int{2}, Transform: iceberg.IdentityTransform{}, Direction: table.SortASC, NullOrder: table.NullsLast},
+	})
+}
+
+// tableProperties keep the metadata of a table that many small commits change
+// small, and the bounds of symbol exact.
+var tableProperties = iceberg.Properties{
+	"write.parquet.compression-codec":            "zstd",
+	"commit.manifest-merge.enabled":              "true",
+	"write.metadata.delete-after-commit.enabled": "true",
+	"write.metadata.previous-versions-max":       "5",
+	"write.metadata.metrics.column.symbol":       "full",
+	"write.metadata.metrics.default":             "truncate(16)",
+	"history.expire.min-snapshots-to-keep":       "1",
+	"commit.retry.num-retries":                   "0", // the lake has one writer and its own loop
+	"write.metadata.metrics.column.fetch_id":     "counts",
+}

@@ -1,0 +1,218 @@
+package lake
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/apache/iceberg-go"
+	"github.com/apache/iceberg-go/table"
+
+	"github.com/tickerlake/tickerlake"
+)
+
+// database is the Iceberg database of the published tables.
+const database = "prod"
+
+// runProperty is the property of a snapshot that names the run it came from.
+const runProperty = "tickerlake.run"
+
+// A file is a data file of a snapshot with the bounds of its keys.
+type file struct {
+	location  string
+	partition string
+	rows      int64
+	bytes     int64
+	symbols   [2]string
+	times     [2]time.Time
+}
+
+// overlaps reports whether the file may hold a key of the part.
+func (f file) overlaps(p Part) bool {
+	return f.partition == p.Partition && f.symbols[0] <= p.MaxSymbol && p.MinSymbol <= f.symbols[1] &&
+		!f.times[0].After(p.MaxTs) && !f.times[1].Before(p.MinTs)
+}
+
+// ensureTable gives a table of bars, or of their revisions, made if there is none.
+func (l *Lake) ensureTable(ctx context.Context, name string, interval tickerlake.Interval, columns []Column) (*table.Table, error) {
+	t, err := l.Catalog.LoadTable(ctx, database, name)
+	if !errors.Is(err, tickerlake.NotFound) {
+		return t, err
+	}
+	order, err := sorted()
+	if err != nil {
+		return nil, err
+	}
+	return l.Catalog.CreateTable(ctx, database, name, icebergSchema(columns), partitioned(interval), order, tableProperties)
+}
+
+// plan lists the files of a snapshot reference (main or a branch), without
+// repetition, in the order of their locations.
+func plan(ctx context.Context, t *table.Table, ref string) ([]file, error) {
+	if t.SnapshotByName(ref) == nil {
+		return nil, nil
+	}
+	scan, err := t.Scan().UseRef(ref)
+	if err != nil {
+		return nil, err
+	}
+	tasks, err := scan.PlanFiles(ctx)
+	if err != nil {
+		return nil, err
+	}
+	spec := t.Spec()
+	daily := spec.Field(0).Transform == iceberg.YearTransform{}
+	out := make([]file, 0, len(tasks))
+	for _, task := range tasks {
+		f, err := describe(task.File, daily)
+		if err != nil {
+			return nil, tickerlake.Errorf(tickerlake.Damaged, "lake.plan", task.File.FilePath(), "%w", err)
+		}
+		out = append(out, f)
+	}
+	slices.SortFunc(out, func(a, b file) int { return compareText(a.location, b.location) })
+	return slices.CompactFunc(out, func(a, b file) bool { return a.location == b.location }), nil
+}
+
+func compareText(a, b string) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}
+
+func describe(df iceberg.DataFile, daily bool) (file, error) {
+	f := file{location: df.FilePath(), rows: df.Count(), bytes: df.FileSizeBytes()}
+	for i, bounds := range []map[int][]byte{df.LowerBoundValues(), df.UpperBoundValues()} {
+		symbol, err := iceberg.LiteralFromBytes(iceberg.PrimitiveTypes.String, bounds[1])
+		if err != nil {
+			return f, fmt.Errorf("bounds of symbol: %w", err)
+		}
+		ts, err := iceberg.LiteralFromBytes(iceberg.PrimitiveTypes.Timestamp, bounds[2])
+		if err != nil {
+			return f, fmt.Errorf("bounds of ts: %w", err)
+		}
+		f.symbols[i] = symbol.Any().(string)
+		f.times[i] = time.UnixMicro(int64(ts.Any().(iceberg.Timestamp))).UTC()
+	}
+	f.partition = f.times[0].Format("2006-01")
+	if daily {
+		f.partition = f.times[0].Format("2006")
+	}
+	return f, nil
+}
+
+// local gives the local paths of files.
+func (l *Lake) local(files []file) ([]string, error) {
+	out := make([]string, len(files))
+	for i, f := range files {
+		path, err := l.files.Path(f.location)
+		if err != nil {
+			return nil, err
+		}
+		out[i] = path
+	}
+	return out, nil
+}
+
+// branchOf is the reference that holds a run's candidate.
+func branchOf(run string) string { return "run-" + run }
+
+func headOf(t *table.Table, ref string) *int64 {
+	if s := t.SnapshotByName(ref); s != nil {
+		id := s.SnapshotID
+		return &id
+	}
+	return nil
+}
+
+// dropBranch removes a run's candidate, if it is there.
+func (l *Lake) dropBranch(ctx context.Context, t *table.Table, branch string) error {
+	head := headOf(t, branch)
+	if head == nil {
+		return nil
+	}
+	return l.Catalog.Commit(ctx, t, []table.Requirement{table.AssertRefSnapshotID(branch, head)},
+		[]table.Update{table.NewRemoveSnapshotRefUpdate(branch)})
+}
+
+// stage makes a candidate of a table: main without the files in remove and with
+// those in add, as the branch of the run. It returns the candidate's snapshot.
+func (l *Lake) stage(ctx context.Context, name, run string, remove, add []string) (int64, error) {
+	branch := branchOf(run)
+	t, err := l.Catalog.LoadTable(ctx, database, name)
+	if err != nil {
+		return 0, err
+	}
+	if main := headOf(t, table.MainBranch); main != nil {
+		err := l.Catalog.Commit(ctx, t, []table.Requirement{table.AssertRefSnapshotID(branch, nil)},
+			[]table.Update{table.NewSetSnapshotRefUpdate(branch, *main, table.BranchRef, 0, 0, 0)})
+		if err != nil {
+			return 0, err
+		}
+		if t, err = l.Catalog.LoadTable(ctx, database, name); err != nil {
+			return 0, err
+		}
+	}
+	txn, err := t.NewTransactionOnBranchWithError(branch)
+	if err != nil {
+		return 0, err
+	}
+	props := iceberg.Properties{runProperty: run}
+	if len(remove) == 0 {
+		// The names carry the run: the files cannot be there already.
+		err = txn.AddFiles(ctx, add, props, true)
+	} else {
+		err = txn.ReplaceDataFiles(ctx, remove, add, props)
+	}
+	if err != nil {
+		return 0, err
+	}
+	if t, err = txn.Commit(ctx); err != nil {
+		return 0, err
+	}
+	head := headOf(t, branch)
+	if head == nil {
+		return 0, tickerlake.Errorf(tickerlake.Internal, "lake.stage", name, "the candidate %s is gone after its commit", branch)
+	}
+	return *head, nil
+}
+
+// promote makes a candidate main in one commit, on condition that main has not
+// moved since. A candidate that is main already is left alone.
+func (l *Lake) promote(ctx context.Context, name, run string, base *int64, candidate int64) error {
+	branch := branchOf(run)
+	t, err := l.Catalog.LoadTable(ctx, database, name)
+	if err != nil {
+		return err
+	}
+	main := headOf(t, table.MainBranch)
+	if main != nil && *main == candidate {
+		return nil
+	}
+	updates := []table.Update{table.NewSetSnapshotRefUpdate(table.MainBranch, candidate, table.BranchRef, 0, 0, 0)}
+	if headOf(t, branch) != nil {
+		updates = append(updates, table.NewRemoveSnapshotRefUpdate(branch))
+	}
+	return l.Catalog.Commit(ctx, t, []table.Requirement{table.AssertRefSnapshotID(table.MainBranch, base)}, updates)
+}
+
+// dataFile is the location of a new data file.
+func dataFile(name, partition, run string, build, n int, what string) string {
+	return fmt.Sprintf("s3://%s/%s/data/%s/%s-%d-%05d-%s.parquet", database, name, partition, run, build, n, what)
+}
+
+// create gives the local path of a location, with its folder.
+func (l *Lake) create(location string) (string, error) {
+	path, err := l.files.Path(location)
+	if err != nil {
+		return "", err
+	}
+	return path, l.files.MakeDir(filepath.Dir(path))
+}
