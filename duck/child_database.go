@@ -40,6 +40,12 @@ func openChild() (*database, error) {
 	)
 }
 
+// close is for tests: a child ends with its process.
+func (d *database) close() {
+	bindings.Disconnect(&d.conn)
+	bindings.Close(&d.db)
+}
+
 // exec runs statements of our own, each without a result that matters.
 func (d *database) exec(statements ...string) error {
 	for _, sql := range statements {
