@@ -1,0 +1,5 @@
+package deliver
+
+const childEnv = "TICKERLAKE_DELIVER_TEST_CHILD"
+
+func child(string) int { return 1 }
