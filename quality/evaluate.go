@@ -1,0 +1,279 @@
+package quality
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/tickerlake/tickerlake"
+)
+
+// An Engine judges targets by rulesets.
+type Engine struct {
+	Querier Querier
+	Dialect Dialect
+	Clock   tickerlake.Clock
+}
+
+// Check reports the rules of a ruleset that Evaluate could not judge: types and
+// dynamic functions that are not evaluated yet, and, if columns is not empty,
+// columns that are not there. The error holds one mistake for each; see Errors.
+func Check(rs *Ruleset, columns []Column) error {
+	var errs []error
+	var visit func(r *Rule)
+	visit = func(r *Rule) {
+		for _, n := range r.Nested {
+			visit(n)
+		}
+		if r.Type == Composite {
+			return
+		}
+		p := plan{dialect: DuckDB, target: Target{Name: "the table", Columns: columns}}
+		if _, err := p.rule(r); err != nil {
+			_, missing := errors.AsType[missingColumn](err)
+			if !missing || len(columns) > 0 {
+				errs = append(errs, mistake("quality.Check", position(r, err), "%s", err))
+			}
+		}
+	}
+	for _, r := range rs.Rules {
+		visit(r)
+	}
+	for _, a := range rs.Analyzers {
+		errs = append(errs, mistake("quality.Check", a.Pos, "the analyzer %s is not evaluated yet", a.Type))
+	}
+	return errors.Join(errs...)
+}
+
+// position is the place of a rule that err complains about.
+func position(r *Rule, err error) Position {
+	if at, ok := errors.AsType[misplaced](err); ok {
+		return at.pos
+	}
+	return r.Pos
+}
+
+// Evaluate judges the target by every rule. The measures of all rules that one row
+// of aggregates can hold are taken in one statement; uniqueness takes one for each
+// set of columns, CustomSql its own. A rule that cannot be judged, for a column
+// that is not there or a statement that fails, is an ERROR in the result and stops
+// no other. The error is that of ctx.
+func (e Engine) Evaluate(ctx context.Context, rs *Ruleset, t Target) (*Result, error) {
+	m := &measures{querier: e.Querier, answers: map[string]answer{}}
+	plans := make([]*plan, len(rs.Rules))
+	judges := make([]judge, len(rs.Rules))
+	now := e.Clock().UTC()
+	for i, r := range rs.Rules {
+		p := &plan{dialect: e.Dialect, target: t, now: now, measures: m}
+		plans[i] = p
+		judges[i] = p.tree(r)
+	}
+	m.take(ctx, plans, t)
+	res := &Result{}
+	passed := 0
+	for i, r := range rs.Rules {
+		o := judges[i](ctx)
+		if err := ctx.Err(); err != nil {
+			return nil, interrupted(err, t.Name)
+		}
+		if o.verdict == Pass {
+			passed++
+		}
+		res.RuleResults = append(res.RuleResults, ruleResult(i, r, o))
+	}
+	if len(rs.Rules) > 0 {
+		res.Score = float64(passed) / float64(len(rs.Rules))
+	}
+	return res, nil
+}
+
+func interrupted(err error, name string) error {
+	code := tickerlake.Canceled
+	if errors.Is(err, context.DeadlineExceeded) {
+		code = tickerlake.Timeout
+	}
+	return &tickerlake.Error{Code: code, Op: "quality.Evaluate", Name: name, Err: err}
+}
+
+func ruleResult(i int, r *Rule, o outcome) RuleResult {
+	x := RuleResult{Name: fmt.Sprintf("Rule_%d", i+1), Description: r.String(), EvaluationMessage: o.message,
+		Result: o.verdict, EvaluatedMetrics: o.metrics, EvaluatedRule: resolved(r).String(), Rule: r}
+	if x.EvaluatedMetrics == nil {
+		x.EvaluatedMetrics = Metrics{}
+	}
+	for _, l := range r.Labels {
+		if x.Labels == nil {
+			x.Labels = map[string]string{}
+		}
+		x.Labels[l.Key] = l.Value
+	}
+	return x
+}
+
+// resolved is the rule with what its variables hold in their place.
+func resolved(r *Rule) *Rule {
+	c := *r
+	c.Nested, c.Parameters = nil, nil
+	for _, n := range r.Nested {
+		c.Nested = append(c.Nested, resolved(n))
+	}
+	for _, p := range r.Parameters {
+		p.Variable = ""
+		c.Parameters = append(c.Parameters, p)
+	}
+	if r.Condition != nil {
+		cond := *r.Condition
+		cond.Variable, cond.Operands = "", nil
+		for _, o := range r.Condition.Operands {
+			if t, ok := o.(Text); ok {
+				t.Variable = ""
+				o = t
+			}
+			cond.Operands = append(cond.Operands, o)
+		}
+		c.Condition = &cond
+	}
+	return &c
+}
+
+// An outcome is what a judge says.
+type outcome struct {
+	verdict Verdict
+	message string
+	metrics Metrics
+}
+
+// A judge gives the outcome of a rule once its measures are taken.
+type judge func(ctx context.Context) outcome
+
+// A planner prepares the evaluation of a rule of its type.
+type planner func(p *plan, r *Rule) (judge, error)
+
+// A plan is what one rule needs.
+type plan struct {
+	dialect  Dialect
+	target   Target
+	now      time.Time
+	measures *measures
+	scalars  []string // aggregates that this rule asks for
+}
+
+// misplaced is an error that knows a better position than the rule's.
+type misplaced struct {
+	pos Position
+	error
+}
+
+func (m misplaced) Unwrap() error { return m.error }
+
+// missingColumn is the error of a column that the target does not have.
+type missingColumn struct{ error }
+
+func (p *plan) find(param Parameter) (Column, error) {
+	c, err := p.target.find(unescape(param.Value))
+	if err != nil {
+		return c, misplaced{param.Pos, missingColumn{err}}
+	}
+	return c, nil
+}
+
+// tree prepares a rule or a composite. A mistake becomes a judge that says so.
+func (p *plan) tree(r *Rule) judge {
+	if r.Type == Composite {
+		return composite(r.Operator, p.tree(r.Nested[0]), p.tree(r.Nested[1]))
+	}
+	j, err := p.rule(r)
+	if err != nil {
+		pos := position(r, err)
+		return func(context.Context) outcome { return erred(fmt.Errorf("%s (at %s of the rules)", err, pos)) }
+	}
+	return j
+}
+
+func (p *plan) rule(r *Rule) (judge, error) {
+	t, ok := typeOf(r.Type)
+	if !ok || t.plan == nil {
+		return nil, fmt.Errorf("%s is not evaluated yet", r.Type)
+	}
+	for _, c := range []*Condition{r.Condition, r.Threshold} {
+		if c == nil {
+			continue
+		}
+		for _, o := range c.Operands {
+			if err := evaluable(o, c.Kind == KindNumber && r.Type != "ColumnValues" || c == r.Threshold); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return t.plan(p, r)
+}
+
+// evaluable refuses dynamic functions, and NULL where a measured number is wanted.
+func evaluable(o Operand, measured bool) error {
+	switch o := o.(type) {
+	case Call:
+		return misplaced{o.Pos, fmt.Errorf("the function %s is not evaluated yet", o.Name)}
+	case Binary:
+		return errors.Join(evaluable(o.Left, measured), evaluable(o.Right, measured))
+	case Keyword:
+		if measured {
+			return misplaced{o.Pos, fmt.Errorf("a measured number is never %s", o.Name)}
+		}
+	}
+	return nil
+}
+
+// composite joins two judges. A verdict that is certain stands, whatever became of
+// the other rule: true or ERROR is true, false and ERROR is false.
+func composite(operator string, a, b judge) judge {
+	certain, rest := Fail, Pass
+	if operator == "or" {
+		certain, rest = Pass, Fail
+	}
+	return func(ctx context.Context) outcome {
+		x, y := a(ctx), b(ctx)
+		o := outcome{verdict: rest, metrics: Metrics{}}
+		for _, part := range []outcome{x, y} {
+			for k, v := range part.metrics {
+				o.metrics[k] = v
+			}
+		}
+		switch {
+		case x.verdict == certain || y.verdict == certain:
+			o.verdict = certain
+		case x.verdict == Erred || y.verdict == Erred:
+			o.verdict = Erred
+		}
+		var messages []string
+		for _, part := range []outcome{x, y} {
+			if part.message != "" && (o.verdict == Pass || part.verdict != Pass) {
+				messages = append(messages, part.message)
+			}
+		}
+		o.message = strings.Join(messages, "; ")
+		return o
+	}
+}
+
+// erred is the outcome of a rule that could not be judged.
+func erred(err error) outcome { return outcome{verdict: Erred, message: err.Error()} }
+
+// noRows is the outcome of a rule without rows to judge: where leaves nothing to
+// object to, an empty table does not prove anything.
+func noRows(r *Rule) outcome {
+	if r.Where != "" {
+		return outcome{verdict: Pass, message: "no rows: where leaves none"}
+	}
+	return outcome{verdict: Fail, message: "no rows to judge"}
+}
+
+// measured is the outcome of comparing a value with the rule's condition.
+func measured(what string, v float64, c *Condition, m Metrics) outcome {
+	o := outcome{verdict: Fail, metrics: m, message: fmt.Sprintf("%s is %s, wanted %s", what, show(v), c)}
+	if c.holds(v) {
+		o.verdict, o.message = Pass, fmt.Sprintf("%s is %s", what, show(v))
+	}
+	return o
+}

@@ -1,0 +1,118 @@
+package quality
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// planCustomSQL runs a statement of the rule's own. With a condition the statement
+// gives one number; without, it gives rows of the table, and the share of the
+// table's rows that are among them is what counts.
+func planCustomSQL(p *plan, r *Rule) (judge, error) {
+	param := r.Parameters[0]
+	s, err := fragment(unescapeQuotes(param.Value))
+	if err != nil {
+		return nil, misplaced{param.Pos, fmt.Errorf("CustomSql: %w", err)}
+	}
+	s = strings.TrimSpace(s)
+	if r.Condition != nil {
+		if r.Threshold != nil {
+			return nil, misplaced{r.Threshold.Pos, fmt.Errorf("CustomSql with a condition measures a number, which takes no threshold")}
+		}
+		return p.customNumber(r, s), nil
+	}
+	return p.customRows(r, s), nil
+}
+
+// with opens a statement in which s knows the target as primary and the other
+// sources that it may name by their aliases.
+func (p *plan) with(s string) string {
+	t := p.target
+	parts := []string{Ident(primaryName) + " AS (SELECT * FROM " + t.From + ")"}
+	var aliases []string
+	for a := range t.Sources {
+		aliases = append(aliases, a)
+	}
+	slices.Sort(aliases)
+	lower := strings.ToLower(s)
+	for _, a := range aliases {
+		if from := t.Sources[a]; from != Ident(a) && strings.Contains(lower, strings.ToLower(a)) && a != primaryName {
+			parts = append(parts, Ident(a)+" AS (SELECT * FROM "+from+")")
+		}
+	}
+	return "WITH " + strings.Join(parts, ",\n") + "\n"
+}
+
+func (p *plan) customNumber(r *Rule, s string) judge {
+	sql := p.with(s) + "SELECT * FROM (\n" + s + "\n) AS q"
+	return func(ctx context.Context) outcome {
+		a := p.query(ctx, sql)
+		if a.err != nil {
+			return erred(a.err)
+		}
+		if len(a.rows) != 1 || len(a.rows[0]) != 1 {
+			return erred(fmt.Errorf("the statement gave %d columns and %d rows; a condition wants one number", len(a.columns), len(a.rows)))
+		}
+		v, _, err := toFloat(a.rows[0][0]) // NULL reads as 0
+		if err != nil {
+			return erred(err)
+		}
+		return measured("the number", v, r.Condition, Metrics{"Dataset.*.CustomSQL": v})
+	}
+}
+
+func (p *plan) customRows(r *Rule, s string) judge {
+	head := p.with(s)
+	return func(ctx context.Context) outcome {
+		a := p.query(ctx, head+"SELECT * FROM (\n"+s+"\n) AS q LIMIT 0")
+		if a.err != nil {
+			return erred(a.err)
+		}
+		var shared []string
+		for _, c := range a.columns {
+			if col, err := p.target.find(c); err == nil && !slices.Contains(shared, Ident(col.Name)) {
+				shared = append(shared, Ident(col.Name))
+			}
+		}
+		if len(shared) == 0 {
+			return erred(fmt.Errorf("the statement gives no column of %s, so its rows cannot be told; select some", p.target.Name))
+		}
+		a = p.query(ctx, head+returned(s, shared))
+		if a.err != nil {
+			return erred(a.err)
+		}
+		part, _, err := toFloat(a.rows[0][0])
+		if err != nil {
+			return erred(err)
+		}
+		total, _, err := toFloat(a.rows[0][1])
+		if err != nil {
+			return erred(err)
+		}
+		if total == 0 {
+			return noRows(r)
+		}
+		n := share{part, total}
+		m := Metrics{"Dataset.*.CustomSQL.Compliance": n.ratio()}
+		if r.Threshold != nil {
+			return measured("the share of rows that the statement gives", n.ratio(), r.Threshold, m)
+		}
+		return all(n, m, "the statement does not give")
+	}
+}
+
+// returned counts the rows of the table that the statement gives, each once, and
+// all of them. Rows are told by the columns that both have; NULL equals NULL.
+func returned(s string, columns []string) string {
+	list := strings.Join(columns, ", ")
+	mine, theirs := Ident("in table"), Ident("in statement")
+	return "SELECT CAST(COALESCE(sum(" + mine + ")" + filter(theirs+" > 0") + ", 0) AS BIGINT) AS given, " +
+		"CAST(COALESCE(sum(" + mine + "), 0) AS BIGINT) AS of_rows\n" +
+		"FROM (SELECT sum(" + mine + ") AS " + mine + ", sum(" + theirs + ") AS " + theirs + " FROM (\n" +
+		"SELECT " + list + ", 1 AS " + mine + ", 0 AS " + theirs + " FROM " + Ident(primaryName) + "\n" +
+		"UNION ALL\n" +
+		"SELECT " + list + ", 0, 1 FROM (\n" + s + "\n) AS q\n" +
+		") AS u GROUP BY " + list + ") AS g"
+}
