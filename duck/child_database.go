@@ -82,7 +82,9 @@ func checkText(sql string) error {
 func (d *database) serialize(sql string) ([]byte, error) {
 	tree, err := d.text("SELECT CAST(json_serialize_sql(" + literal(sql) + ") AS VARCHAR)")
 	if err != nil {
-		return nil, tickerlake.Errorf(tickerlake.Invalid, "duck.Query", "", "the statement cannot be read: %w", err)
+		// the hint after it, to change a setting, is not for users
+		message, _, _ := strings.Cut(err.Error(), ` Use "SET `)
+		return nil, tickerlake.Errorf(tickerlake.Invalid, "duck.Query", "", "the statement cannot be read: %s", message)
 	}
 	return []byte(tree), nil
 }
