@@ -216,8 +216,9 @@ func numberLiteral(o Operand, cls class) (string, error) {
 	return whole, nil
 }
 
-// whiteSpace matches a text of white space only, in Unicode's sense.
-const whiteSpace = `[\s\x0B\p{Z}]+`
+// whiteSpace matches a text of white space only: blanks, tabs, line ends. A no-break
+// space is none.
+const whiteSpace = `[\s\x0B]+`
 
 func (p *plan) textPasses(c *Condition, col Column) (string, error) {
 	x, cls := Ident(col.Name), col.Type.class()
@@ -225,11 +226,12 @@ func (p *plan) textPasses(c *Condition, col Column) (string, error) {
 		if cls != textual {
 			return "", misplaced{c.Pos, fmt.Errorf("%s is of type %s; %s wants a column of texts", col.Name, col.Type, c.Op)}
 		}
+		// The empty text has nothing to match: on Glue it fails both ways.
 		match := p.dialect.FullMatch(x, c.Operands[0].(Text).Value)
 		if c.Op == NotMatches {
-			return "NOT " + match, nil
+			match = "NOT " + match
 		}
-		return match, nil
+		return x + " <> '' AND " + match, nil
 	}
 	return p.combine(x, c, func(o Operand) string {
 		switch v := o.(type) {
