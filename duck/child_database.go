@@ -172,9 +172,17 @@ func viewSQL(t query.Table) string {
 	list := "[" + strings.Join(files, ", ") + "]"
 	if t.Format == query.FormatNDJSON {
 		return view + "SELECT * FROM read_json(" + list + ", format='newline_delimited', compression='auto_detect', columns={" +
-			strings.Join(types, ", ") + "}, hive_partitioning=false)"
+			strings.Join(types, ", ") + "}, hive_partitioning=false)" + once(t)
 	}
-	return view + "SELECT " + strings.Join(casts, ", ") + " FROM read_parquet(" + list + ", hive_partitioning=false, union_by_name=true)"
+	return view + "SELECT " + strings.Join(casts, ", ") + " FROM read_parquet(" + list + ", hive_partitioning=false, union_by_name=true)" + once(t)
+}
+
+// once leaves of the rows with equal keys the latest.
+func once(t query.Table) string {
+	if t.Key == "" {
+		return ""
+	}
+	return " QUALIFY row_number() OVER (PARTITION BY " + identifier(t.Key) + " ORDER BY " + identifier(t.Version) + " DESC) = 1"
 }
 
 func literal(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }

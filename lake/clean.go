@@ -30,6 +30,9 @@ type crawled struct {
 // folder of the stream.
 func (l *Lake) Crawl(ctx context.Context, run Run, full bool) error {
 	claimed := l.now()
+	if err := l.sweep(run.ID()); err != nil {
+		return err
+	}
 	report, err := l.Catalog.Crawl(ctx, l.Raw, catalog.Crawl{
 		Run: run.ID(), Stream: l.Stream, Prefix: l.Prefix, Full: full,
 		Progress: func(done, total int) { run.Report(float64(done)/float64(total), tickerlake.Counts{}) },

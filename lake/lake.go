@@ -19,6 +19,7 @@ import (
 
 	"github.com/tickerlake/tickerlake"
 	"github.com/tickerlake/tickerlake/catalog"
+	"github.com/tickerlake/tickerlake/quality"
 )
 
 // Bucket is the raw bucket.
@@ -42,6 +43,7 @@ type Options struct {
 	Prefix  string // where its dt= folders are: raw/bars/
 	Engine  Engine
 	Dialect Dialect
+	Rules   *quality.Ruleset // nil: nothing to check
 	Events  Events
 	Clock   tickerlake.Clock
 	Log     *slog.Logger
@@ -70,6 +72,22 @@ type Run interface {
 // staging is the folder of a run's intermediate files.
 func (l *Lake) staging(run string) string {
 	return filepath.Join(l.Dir, "buckets", "staging", run)
+}
+
+// sweep removes what runs that ended without clearing up left in staging.
+func (l *Lake) sweep(run string) error {
+	old, err := os.ReadDir(l.staging(""))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for _, dir := range old {
+		if dir.Name() != run {
+			if err := os.RemoveAll(l.staging(dir.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // note keeps what a job found for the jobs after it, atomically and durably.

@@ -98,6 +98,10 @@ func (r *run) UpdateCounts(_ context.Context, f func(*tickerlake.Counts)) error 
 }
 func (r *run) Report(float64, tickerlake.Counts) {}
 
+func newRun(f *fixture) *run {
+	return &run{id: fmt.Sprintf("r%03d", f.runs), log: slog.New(slog.NewTextHandler(f.log, nil))}
+}
+
 // A fixture is a lake in a folder of the test, on a clock that stands.
 type fixture struct {
 	*testing.T
@@ -212,7 +216,7 @@ func zip(t *testing.T, text []byte) []byte {
 func (f *fixture) run() tickerlake.Counts {
 	f.Helper()
 	f.runs++
-	r := &run{id: fmt.Sprintf("r%03d", f.runs), log: slog.New(slog.NewTextHandler(f.log, nil))}
+	r := newRun(f)
 	ctx := context.Background()
 	f.must(f.lake.Crawl(ctx, r, false))
 	f.must(f.lake.Clean(ctx, r))

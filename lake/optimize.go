@@ -2,6 +2,7 @@ package lake
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -139,10 +140,7 @@ func (b *builder) table(ctx context.Context, parts []Part, progress func(tickerl
 		return b.out, err
 	}
 	b.out.Base, b.out.RevisionsBase = headOf(bars, "main"), headOf(revisions, "main")
-	if err := l.dropBranch(ctx, bars, branchOf(b.run)); err != nil {
-		return b.out, err
-	}
-	if err := l.dropBranch(ctx, revisions, branchOf(b.run)); err != nil {
+	if err := errors.Join(l.dropCandidates(ctx, bars), l.dropCandidates(ctx, revisions)); err != nil {
 		return b.out, err
 	}
 	files, err := plan(ctx, bars, "main")

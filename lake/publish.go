@@ -147,7 +147,7 @@ func (l *Lake) Abandon(ctx context.Context, run string, why error) error {
 		if err != nil {
 			return err
 		}
-		if err := l.dropBranch(ctx, t, branchOf(run)); err != nil {
+		if err := l.dropCandidates(ctx, t); err != nil {
 			return err
 		}
 	}

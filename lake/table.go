@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/apache/iceberg-go"
@@ -122,7 +123,9 @@ func (l *Lake) local(files []file) ([]string, error) {
 }
 
 // branchOf is the reference that holds a run's candidate.
-func branchOf(run string) string { return "run-" + run }
+func branchOf(run string) string { return branchPrefix + run }
+
+const branchPrefix = "run-"
 
 func headOf(t *table.Table, ref string) *int64 {
 	if s := t.SnapshotByName(ref); s != nil {
@@ -132,14 +135,21 @@ func headOf(t *table.Table, ref string) *int64 {
 	return nil
 }
 
-// dropBranch removes a run's candidate, if it is there.
-func (l *Lake) dropBranch(ctx context.Context, t *table.Table, branch string) error {
-	head := headOf(t, branch)
-	if head == nil {
+// dropCandidates removes the candidates of a table: there is one run at a time, so
+// all are this run's own or those of runs that ended without clearing up.
+func (l *Lake) dropCandidates(ctx context.Context, t *table.Table) error {
+	var reqs []table.Requirement
+	var updates []table.Update
+	for name, ref := range t.Metadata().Refs() {
+		if strings.HasPrefix(name, branchPrefix) {
+			reqs = append(reqs, table.AssertRefSnapshotID(name, &ref.SnapshotID))
+			updates = append(updates, table.NewRemoveSnapshotRefUpdate(name))
+		}
+	}
+	if len(updates) == 0 {
 		return nil
 	}
-	return l.Catalog.Commit(ctx, t, []table.Requirement{table.AssertRefSnapshotID(branch, head)},
-		[]table.Update{table.NewRemoveSnapshotRefUpdate(branch)})
+	return l.Catalog.Commit(ctx, t, reqs, updates)
 }
 
 // stage makes a candidate of a table: main without the files in remove and with

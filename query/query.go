@@ -36,6 +36,10 @@ type Table struct {
 	// Files are absolute local paths. Only these are read; without any the table
 	// has its columns and no rows.
 	Files []string `json:"files"`
+	// Key and Version are columns of a table whose rows may stand more than once:
+	// of equal keys the row with the greatest version counts. Empty: every row does.
+	Key     string `json:"key,omitempty"`
+	Version string `json:"version,omitempty"`
 }
 
 // String is the table's full name, database.table.

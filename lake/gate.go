@@ -1,0 +1,151 @@
+package lake
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/tickerlake/tickerlake"
+	"github.com/tickerlake/tickerlake/internal/fault"
+	"github.com/tickerlake/tickerlake/quality"
+)
+
+// Quality judges each candidate by the rules of the pipeline and records what every
+// rule said. If rules over single rows fail, the symbols whose new rows break them
+// are set aside, and the candidate without them is judged again. It fails with
+// tickerlake.GateFailed if a rule still fails.
+func (l *Lake) Quality(ctx context.Context, run Run) error {
+	for {
+		var c candidates
+		if ok, err := l.noted(run.ID(), "candidates.json", &c); err != nil || !ok {
+			return missing("candidates.json", err)
+		}
+		if l.Rules == nil {
+			return nil
+		}
+		failed, aside, err := l.judge(ctx, run, c)
+		if err != nil {
+			return err
+		}
+		fault.Point("quality.judged")
+		if len(failed) == 0 {
+			return nil
+		}
+		if len(aside) == 0 {
+			return tickerlake.Errorf(tickerlake.GateFailed, "lake.Quality", run.ID(),
+				"the quality gate was not passed, prod stays as it was: %s", strings.Join(failed, "; "))
+		}
+		if c.SetAside == nil {
+			c.SetAside = map[string][]Skip{}
+		}
+		for table, skips := range aside {
+			for _, s := range skips {
+				run.Log().WarnContext(ctx, "symbol is set aside: its new rows break a rule", "table", table, "symbol", s.Symbol, "rule", s.Reason)
+			}
+			c.SetAside[table] = append(c.SetAside[table], skips...)
+		}
+		c.Build++
+		if err := l.build(ctx, run, c); err != nil {
+			return err
+		}
+	}
+}
+
+// judge evaluates the rules on every candidate. It tells which failed, and which
+// symbols to set aside, by table.
+func (l *Lake) judge(ctx context.Context, run Run, c candidates) (failed []string, aside map[string][]Skip, err error) {
+	aside = map[string][]Skip{}
+	for i, t := range c.Tables {
+		run.Report(float64(i)/float64(len(c.Tables)), run.Counts())
+		if t.Snapshot == 0 {
+			continue
+		}
+		v, err := l.tableView(ctx, t.Table, branchOf(run.ID()))
+		if err != nil {
+			return nil, nil, err
+		}
+		res, err := l.Evaluate(ctx, l.Rules, v)
+		if err != nil {
+			return nil, nil, err
+		}
+		if err := l.recordResult(ctx, run.ID(), v, res); err != nil {
+			return nil, nil, err
+		}
+		for _, r := range res.Failed() {
+			failed = append(failed, fmt.Sprintf("%s.%s: %s: %s", v.Database, v.Name, r.Description, r.EvaluationMessage))
+			skips, err := l.breakers(ctx, r, v, t)
+			if err != nil {
+				return nil, nil, err
+			}
+			for _, s := range skips {
+				if !slices.ContainsFunc(aside[t.Table], func(o Skip) bool { return o.Symbol == s.Symbol }) {
+					aside[t.Table] = append(aside[t.Table], s)
+				}
+			}
+		}
+	}
+	return failed, aside, nil
+}
+
+// Evaluate judges a table by a ruleset.
+func (l *Lake) Evaluate(ctx context.Context, rules *quality.Ruleset, v View) (*quality.Result, error) {
+	e := quality.Engine{Querier: l.Engine, Dialect: quality.DuckDB, Clock: l.Clock}
+	return e.Evaluate(ctx, rules, l.target(v))
+}
+
+func (l *Lake) target(v View) quality.Target {
+	t := quality.Target{Name: v.Database + "." + v.Name}
+	for _, c := range v.Columns {
+		t.Columns = append(t.Columns, quality.Column{Name: c.Name, Type: quality.Type(c.Type)})
+	}
+	if len(v.Files) > 0 {
+		t.From = "(SELECT * FROM " + l.Engine.Relation(v.Files) + ")"
+		return t
+	}
+	nulls := make([]string, len(v.Columns))
+	for i, c := range v.Columns {
+		nulls[i] = `CAST(NULL AS ` + c.Type + `) AS "` + c.Name + `"`
+	}
+	t.From = "(SELECT " + strings.Join(nulls, ", ") + " WHERE false)"
+	return t
+}
+
+// breakers finds the symbols whose new rows break a rule over single rows.
+func (l *Lake) breakers(ctx context.Context, r quality.RuleResult, v View, t Candidate) ([]Skip, error) {
+	if r.Rule == nil || r.Result != quality.Fail || len(t.New) == 0 {
+		return nil, nil
+	}
+	e := quality.Engine{Querier: l.Engine, Dialect: quality.DuckDB, Clock: l.Clock}
+	violations, ok := e.Violations(r.Rule, l.target(v))
+	if !ok {
+		return nil, nil
+	}
+	_, rows, err := l.Engine.Query(ctx, "SELECT DISTINCT v.symbol FROM ("+violations+") v SEMI JOIN "+l.Engine.Relation(t.New)+
+		" n ON v.symbol = n.symbol AND v.ts = n.ts ORDER BY 1")
+	if err != nil {
+		return nil, err
+	}
+	var out []Skip
+	for _, row := range rows {
+		symbol, _ := row[0].(string)
+		out = append(out, Skip{Symbol: symbol, Reason: "rule " + r.Description})
+	}
+	return out, nil
+}
+
+func (l *Lake) recordResult(ctx context.Context, run string, v View, res *quality.Result) error {
+	var events []any
+	for _, r := range res.RuleResults {
+		metrics, err := json.Marshal(r.EvaluatedMetrics)
+		if err != nil {
+			return err
+		}
+		events = append(events, tickerlake.QualityResult{
+			ID: run + "/" + v.Name + "/" + r.Name, Run: run, Table: v.Name, Snapshot: v.Snapshot, Rule: r.Description,
+			Result: string(r.Result), Message: r.EvaluationMessage, Metrics: string(metrics), Score: res.Score, At: l.now(),
+		})
+	}
+	return l.Events.Emit(ctx, "quality_results", events...)
+}
