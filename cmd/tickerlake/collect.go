@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/tickerlake/tickerlake"
+	"github.com/tickerlake/tickerlake/collect"
+	"github.com/tickerlake/tickerlake/collect/simulate"
+)
+
+// runLogs is the folder of the logs of single runs.
+func (p *pipeline) runLogs() string { return filepath.Join(p.dir, "logs", "runs") }
+
+// withinItself is the address of a source that is the market in this program.
+const withinItself = "http://simulated.invalid"
+
+// chooseSources gives the named sources of the file, all if none is named.
+func (p *pipeline) chooseSources(names []string) ([]string, error) {
+	all := p.file.SourceNames()
+	if len(names) == 0 {
+		return all, nil
+	}
+	for _, name := range names {
+		if !slices.Contains(all, name) {
+			return nil, tickerlake.Errorf(tickerlake.Invalid, "fetch", name, "%s has no such source; it has %s", p.file.Path, strings.Join(all, ", "))
+		}
+	}
+	return names, nil
+}
+
+// source makes a source of the file, joined to delivery, catalog and ops.
+func (p *pipeline) source(name string, progress func(collect.Progress)) (*collect.Source, error) {
+	cfg := p.file.Sources[name]
+	var transport http.RoundTripper
+	if strings.HasPrefix(cfg.BaseURL, withinItself) {
+		market, err := simulate.New(simulate.Options{Clock: p.clock})
+		if err != nil {
+			return nil, err
+		}
+		transport = market
+	}
+	return collect.New(cfg, collect.Options{
+		Name: name, Dir: p.file.Dir, Sink: p.bars, Watermarks: p.catalog, Clock: p.clock, Transport: transport,
+		Log: p.log, Secrets: p.file.Secrets, OnFetch: p.ops.Fetch, OnProgress: progress,
+	})
+}
+
+// fetchSources collects from each source in turn and delivers. One source that fails
+// stops no other.
+func (p *pipeline) fetchSources(ctx context.Context, names []string, window collect.Window, progress func(source string, at collect.Progress)) ([]collect.Report, error) {
+	var reports []collect.Report
+	var errs []error
+	for _, name := range names {
+		s, err := p.source(name, func(at collect.Progress) { progress(name, at) })
+		if err != nil {
+			return reports, err
+		}
+		report, err := s.Fetch(ctx, window)
+		reports = append(reports, report)
+		if err != nil {
+			errs = append(errs, err)
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	errs = append(errs, p.ops.flush(context.WithoutCancel(ctx)))
+	return reports, errors.Join(errs...)
+}

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/tickerlake/tickerlake"
+	"github.com/tickerlake/tickerlake/blob"
+	"github.com/tickerlake/tickerlake/catalog"
+	"github.com/tickerlake/tickerlake/config"
+	"github.com/tickerlake/tickerlake/deliver"
+	"github.com/tickerlake/tickerlake/duck"
+	"github.com/tickerlake/tickerlake/lake"
+)
+
+// A pipeline is the embedded lake of a pipeline file with its stages joined. One
+// that writes holds the lake's lock; one that reads does not.
+type pipeline struct {
+	file    *config.File
+	dir     string
+	clock   tickerlake.Clock
+	log     *slog.Logger
+	lock    *lock
+	raw     bucket
+	catalog *catalog.Catalog
+	engine  *duck.Engine
+	lake    *lake.Lake
+	bars    *stream // nil in a pipeline that reads
+	ops     *opsLog
+}
+
+// streamName is the stream of bars, which feeds raw.bars.
+const streamName = "bars"
+
+// openPipeline opens the lake of a file, made if there is none. With write it takes
+// the lock and opens the delivery logs; what an earlier process left there is
+// delivered from now on.
+func openPipeline(ctx context.Context, file *config.File, clock tickerlake.Clock, log *slog.Logger, write bool, command string) (_ *pipeline, err error) {
+	p := &pipeline{file: file, dir: file.LakeDir(), clock: clock, log: log}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.close(ctx))
+		}
+	}()
+	if write {
+		if err := os.MkdirAll(p.dir, 0o755); err != nil {
+			return nil, diskError("open the lake", p.dir, err)
+		}
+		if p.lock, err = lockLake(p.dir, command, clock()); err != nil {
+			return nil, err
+		}
+	} else if _, err := os.Stat(filepath.Join(p.dir, "state.db")); err != nil {
+		return nil, tickerlake.Errorf(tickerlake.NotFound, "open the lake", p.dir, "there is no lake yet: run tickerlake fetch and tickerlake run first")
+	}
+	dir, err := blob.OpenDir(filepath.Join(p.dir, "buckets", "raw"))
+	if err != nil {
+		return nil, err
+	}
+	p.raw = bucket{dir}
+	if p.catalog, err = catalog.Open(ctx, p.dir, clock); err != nil {
+		return nil, err
+	}
+	if write {
+		if err := p.openStreams(); err != nil {
+			return nil, err
+		}
+	}
+	p.engine = duck.NewEngine(duck.EngineOptions{Spill: filepath.Join(p.dir, "tmp", "engine")})
+	p.lake = lake.New(lake.Options{
+		Dir: p.dir, Catalog: p.catalog, Raw: p.raw, Stream: streamName, Prefix: fixedPart(file.Delivery.Prefix),
+		Engine: p.engine, Dialect: duck.Dialect{}, Rules: file.Ruleset, Events: p.ops, Clock: clock, Log: log,
+	})
+	return p, nil
+}
+
+// openStreams opens the delivery streams of bars and of ops events.
+func (p *pipeline) openStreams() error {
+	events := deliver.Defaults()
+	events.Prefix = "ops/!{partitionKeyFromQuery:table}/dt=!{timestamp:yyyy-MM-dd}/"
+	events.ErrorPrefix = p.file.Delivery.ErrorPrefix
+	ops, err := openStream(events, deliver.Options{
+		Name: "ops", Dir: filepath.Join(p.dir, "log", "ops"), Bucket: p.raw.Dir, Clock: p.clock, Log: p.log,
+	})
+	if err != nil {
+		return err
+	}
+	p.ops = &opsLog{stream: ops, clock: p.clock}
+	p.bars, err = openStream(p.file.Delivery, deliver.Options{
+		Name: streamName, Dir: filepath.Join(p.dir, "log", streamName), Bucket: p.raw.Dir, Clock: p.clock, Log: p.log,
+		OnDeliver: func(ctx context.Context, o tickerlake.Object) error { return p.catalog.Enter(ctx, o) },
+		OnEvent:   p.ops.delivered,
+	})
+	return err
+}
+
+// close ends the stages in the order of the flow: what is acknowledged is delivered
+// if it can be, and stays in its log otherwise.
+func (p *pipeline) close(ctx context.Context) error {
+	var errs []error
+	if p.bars != nil {
+		errs = append(errs, p.bars.stop())
+	}
+	if p.ops != nil {
+		errs = append(errs, p.ops.close(context.WithoutCancel(ctx)))
+	}
+	if p.engine != nil {
+		errs = append(errs, p.engine.Close())
+	}
+	if p.catalog != nil {
+		errs = append(errs, p.catalog.Close())
+	}
+	if p.raw.Dir != nil {
+		errs = append(errs, p.raw.Close())
+	}
+	if p.lock != nil {
+		errs = append(errs, p.lock.release())
+	}
+	return errors.Join(errs...)
+}
+
+// A stream is a delivery stream that runs until it is stopped.
+type stream struct {
+	*deliver.Stream
+	cancel context.CancelFunc
+	ended  chan error
+	once   sync.Once
+	err    error
+}
+
+func openStream(cfg deliver.Config, o deliver.Options) (*stream, error) {
+	s, err := deliver.Open(cfg, o)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	out := &stream{Stream: s, cancel: cancel, ended: make(chan error, 1)}
+	go func() { out.ended <- s.Run(ctx) }()
+	return out, nil
+}
+
+// stop drains the stream and closes its log.
+func (s *stream) stop() error {
+	s.once.Do(func() {
+		s.cancel()
+		s.err = errors.Join(<-s.ended, s.Close())
+	})
+	return s.err
+}
+
+// A bucket is blob.Dir in the words of catalog and lake.
+type bucket struct{ *blob.Dir }
+
+// Each calls f for each object under a prefix.
+func (b bucket) Each(ctx context.Context, prefix, after string, f func(tickerlake.Object) error) error {
+	for info, err := range b.List(ctx, prefix, after) {
+		if err != nil {
+			return err
+		}
+		if err := f(tickerlake.Object{Key: info.Key, Size: info.Size, ETag: info.ETag, At: info.Modified}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Open reads a whole object.
+func (b bucket) Open(ctx context.Context, key string) (io.ReadCloser, error) {
+	body, _, err := b.Get(ctx, key, 0, -1)
+	return body, err
+}

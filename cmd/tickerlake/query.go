@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/tickerlake/tickerlake"
+	"github.com/tickerlake/tickerlake/duck"
+	"github.com/tickerlake/tickerlake/lake"
+	"github.com/tickerlake/tickerlake/query"
+	"github.com/tickerlake/tickerlake/watch"
+)
+
+func (a *app) queryCommand() *cobra.Command {
+	var format string
+	var limit int64
+	var timeout time.Duration
+	cmd := &cobra.Command{
+		Use:   "query SQL",
+		Short: "Answer SQL over prod, raw and ops",
+		Long: `Answers one SELECT over the published tables (prod), the raw documents (raw) and what
+the pipeline did (ops). A table without a database is looked for in prod, ops, raw. The
+statement runs in a process of its own that can read these tables and nothing else, and
+sees the snapshots of the moment it began.
+
+With - the statement is read from standard input.`,
+		Example: `  tickerlake query "SELECT symbol, count(*) FROM bars_1d GROUP BY symbol"
+  tickerlake query -f csv "SELECT * FROM bars_1d WHERE symbol = 'AAPL' ORDER BY ts" > aapl.csv
+  echo "SELECT reason, count(*) FROM ops.quarantine GROUP BY reason" | tickerlake query -`,
+		Args: usage(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			sql := args[0]
+			if sql == "-" {
+				text, err := io.ReadAll(a.Stdin)
+				if err != nil {
+					return err
+				}
+				sql = string(text)
+			}
+			if a.json && !cmd.Flags().Changed("format") {
+				format = "json"
+			}
+			return a.open(cmd, false, func(ctx context.Context, p *pipeline) error {
+				return a.query(ctx, p, query.Request{SQL: sql, MaxRows: limit, Timeout: timeout}, format)
+			})
+		},
+	}
+	cmd.Flags().StringVarP(&format, "format", "f", "table", "table, csv, json, ndjson or parquet")
+	cmd.Flags().Int64Var(&limit, "limit", 0, "end the result after so many rows; 0 is no limit")
+	cmd.Flags().DurationVar(&timeout, "timeout", 5*time.Minute, "give up after this time")
+	return cmd
+}
+
+// queryTables are the lake's tables as query names them.
+func queryTables(views []lake.View) []query.Table {
+	out := make([]query.Table, len(views))
+	for i, v := range views {
+		out[i] = query.Table{Database: v.Database, Name: v.Name, Format: v.Format, Files: v.Files, Key: v.Key, Version: v.Version}
+		for _, c := range v.Columns {
+			out[i].Columns = append(out[i].Columns, query.Column{Name: c.Name, Type: c.Type})
+		}
+	}
+	return out
+}
+
+// ask answers a statement over the lake as it is published now.
+func (p *pipeline) ask(ctx context.Context, r query.Request, do func(s *duck.Sandbox, r query.Request) error) error {
+	views, err := p.lake.Views(ctx)
+	if err != nil {
+		return err
+	}
+	r.Tables = queryTables(views)
+	scratch := filepath.Join(p.dir, "tmp")
+	if err := os.MkdirAll(scratch, 0o700); err != nil {
+		return diskError("query", scratch, err)
+	}
+	sandbox, err := duck.NewSandbox(duck.Options{TempDir: scratch})
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(sandbox, r), sandbox.Close())
+}
+
+func (a *app) query(ctx context.Context, p *pipeline, r query.Request, format string) error {
+	if format == "parquet" && watch.Terminal(a.Stdout) {
+		return tickerlake.Errorf(tickerlake.Invalid, "query", "--format", "parquet is not for a terminal: write it to a file with > FILE")
+	}
+	return p.ask(ctx, r, func(s *duck.Sandbox, r query.Request) error {
+		if err := query.Run(ctx, s, r, query.Output{Format: format, Width: a.width()}, a.Stdout); err != nil {
+			return err
+		}
+		return a.sayIfSimulated(p)
+	})
+}
+
+// width is that of the terminal, 0 if there is none.
+func (a *app) width() int {
+	if f, ok := a.Stdout.(*os.File); ok && watch.Terminal(f) {
+		if w, _, err := term.GetSize(int(f.Fd())); err == nil {
+			return w
+		}
+	}
+	return 0
+}
+
+// sayIfSimulated notes on Stderr that prices of the lake are made up.
+func (a *app) sayIfSimulated(p *pipeline) error {
+	var names []string
+	for _, name := range p.file.SourceNames() {
+		if p.file.Sources[name].Simulated {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	_, err := fmt.Fprintf(a.Stderr, "note: the prices of %s are simulated\n", strings.Join(names, ", "))
+	return err
+}

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tickerlake/tickerlake"
+	"github.com/tickerlake/tickerlake/catalog"
+	"github.com/tickerlake/tickerlake/flow"
+)
+
+func (a *app) statusCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "status",
+		Short: "Show freshness, ledger, last runs and disk use",
+		Args:  usage(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return a.open(cmd, false, func(ctx context.Context, p *pipeline) error {
+				s, err := p.status(ctx)
+				if err != nil {
+					return err
+				}
+				if a.json {
+					return a.printJSON(s)
+				}
+				return a.printStatus(p, s)
+			})
+		},
+	}
+}
+
+// A status is what is known of a lake at a moment.
+type status struct {
+	Lake   string               `json:"lake"`
+	Series []tickerlake.Series  `json:"series"`
+	Ledger []catalog.StateCount `json:"ledger"`
+	Runs   []flow.RunResult     `json:"runs"`
+	Disk   []diskUse            `json:"disk"`
+}
+
+type diskUse struct {
+	What  string `json:"what"`
+	Bytes int64  `json:"bytes"`
+	Files int64  `json:"files"`
+}
+
+const statusRuns = 5
+
+func (p *pipeline) status(ctx context.Context) (status, error) {
+	s := status{Lake: p.dir}
+	var err error
+	if s.Series, err = p.catalog.AllSeries(ctx); err != nil {
+		return s, err
+	}
+	if s.Ledger, err = p.catalog.Counts(ctx); err != nil {
+		return s, err
+	}
+	store, err := flow.NewStore(ctx, p.catalog.DB())
+	if err != nil {
+		return s, err
+	}
+	if s.Runs, err = store.Runs(ctx, mainWorkflow, statusRuns); err != nil {
+		return s, err
+	}
+	for _, d := range []struct{ what, path string }{
+		{"raw", "buckets/raw"}, {"prod", "buckets/prod"}, {"delivery log", "log"}, {"run logs", "logs"},
+	} {
+		use := diskUse{What: d.what}
+		err := filepath.WalkDir(filepath.Join(p.dir, d.path), func(_ string, e fs.DirEntry, err error) error {
+			if err != nil || e.IsDir() {
+				return nil // not there, or gone meanwhile
+			}
+			if info, err := e.Info(); err == nil {
+				use.Bytes += info.Size()
+				use.Files++
+			}
+			return nil
+		})
+		if err != nil {
+			return s, err
+		}
+		s.Disk = append(s.Disk, use)
+	}
+	return s, nil
+}
+
+func (a *app) printStatus(p *pipeline, s status) error {
+	rows := [][]string{{"TABLE", "SYMBOL", "SOURCE", "LAST FINAL BAR", "AGE"}}
+	now := p.clock()
+	for _, x := range s.Series {
+		last := x.Watermark.UTC().Format(time.DateTime)
+		if x.Interval.Daily() {
+			last = x.Watermark.UTC().Format(time.DateOnly)
+		}
+		rows = append(rows, []string{x.Table, string(x.Symbol), x.Source, last, ageText(now.Sub(x.Watermark))})
+	}
+	if len(s.Series) == 0 {
+		rows = append(rows, []string{"nothing is published yet"})
+	}
+	rows = append(rows, nil, []string{"LEDGER", "OBJECTS", "LINES", "SIZE"})
+	for _, c := range s.Ledger {
+		rows = append(rows, []string{string(c.State), strconv.FormatInt(c.Objects, 10), strconv.FormatInt(c.Lines, 10), sizeText(c.Bytes)})
+	}
+	rows = append(rows, nil, []string{"RUN", "STATE", "STARTED (UTC)", "TOOK", "ROWS"})
+	for _, r := range s.Runs {
+		took := "-"
+		if !r.Ended.IsZero() {
+			took = r.Ended.Sub(r.Started).Round(time.Millisecond).String()
+		}
+		rows = append(rows, []string{r.ID, string(r.State), timeText(r.Started), took, countsText(r.Counts)})
+	}
+	rows = append(rows, nil, []string{"DISK", "SIZE", "FILES"})
+	for _, d := range s.Disk {
+		rows = append(rows, []string{d.What, sizeText(d.Bytes), strconv.FormatInt(d.Files, 10)})
+	}
+	// Each block has columns of its own.
+	block := [][]string{}
+	for _, r := range append(rows, nil) {
+		if r != nil {
+			block = append(block, r)
+			continue
+		}
+		if err := a.columns(block); err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintln(a.Stdout); err != nil {
+			return err
+		}
+		block = nil
+	}
+	_, err := fmt.Fprintln(a.Stdout, "lake: "+s.Lake)
+	return err
+}
+
+// ageText is a length of time in its two largest units.
+func ageText(d time.Duration) string {
+	switch {
+	case d < time.Minute:
+		return "now"
+	case d < time.Hour:
+		return strconv.Itoa(int(d.Minutes())) + "m"
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh%dm", int(d.Hours()), int(d.Minutes())%60)
+	default:
+		return fmt.Sprintf("%dd", int(d.Hours())/24)
+	}
+}

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/tickerlake/tickerlake/flow"
+)
+
+// mainWorkflow is the workflow of every pipeline.
+const mainWorkflow = "main"
+
+// runWorkflow runs the main workflow and waits for its end. A run that was cut off is
+// finished first; what came since waits for the one after it, which follows.
+func (p *pipeline) runWorkflow(ctx context.Context, full bool, progress func(flow.Progress)) (flow.RunResult, error) {
+	store, err := flow.NewStore(ctx, p.catalog.DB())
+	if err != nil {
+		return flow.RunResult{}, err
+	}
+	engine, err := flow.New(p.file.Workflow, flow.Options{
+		Store: store, Clock: p.clock, Log: p.log, LogDir: p.runLogs(), Events: p.ops, Progress: progress,
+	})
+	if err != nil {
+		return flow.RunResult{}, err
+	}
+	work := flow.Workflow{Name: mainWorkflow, Jobs: []flow.Job{
+		flow.NewJob("crawl", func(ctx context.Context, r *flow.Run) error { return p.lake.Crawl(ctx, r, full) }),
+		flow.NewJob("clean", func(ctx context.Context, r *flow.Run) error { return p.lake.Clean(ctx, r) }),
+		flow.NewJob("optimize", func(ctx context.Context, r *flow.Run) error { return p.lake.Optimize(ctx, r) }),
+		flow.NewJob("quality", func(ctx context.Context, r *flow.Run) error { return p.lake.Quality(ctx, r) }),
+		flow.NewJob("publish", func(ctx context.Context, r *flow.Run) error { return p.lake.Publish(ctx, r) }),
+	}}
+	for {
+		result, err := engine.Run(ctx, work)
+		err = errors.Join(err, p.settle(context.WithoutCancel(ctx), result, err))
+		if err != nil || !result.Resumed {
+			return result, err
+		}
+	}
+}
+
+// settle clears up after a run that has ended and delivers its events.
+func (p *pipeline) settle(ctx context.Context, result flow.RunResult, cause error) error {
+	var err error
+	switch result.State {
+	case flow.RunCompleted:
+		err = p.lake.Finish(result.ID)
+	case flow.RunError, flow.RunStopped:
+		if cause == nil {
+			cause = errors.New(result.Error)
+		}
+		err = p.lake.Abandon(ctx, result.ID, cause)
+	}
+	return errors.Join(err, p.ops.flush(ctx))
+}
