@@ -248,7 +248,7 @@ func composite(operator string, a, b judge) judge {
 		}
 		var messages []string
 		for _, part := range []outcome{x, y} {
-			if part.message != "" && (o.verdict == Pass || part.verdict != Pass) {
+			if part.message != "" && (part.verdict == Pass) == (o.verdict == Pass) {
 				messages = append(messages, part.message)
 			}
 		}

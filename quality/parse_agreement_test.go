@@ -63,6 +63,10 @@ func disagreement(c parseCase) string {
 		w, _ := json.Marshal(want)
 		return fmt.Sprintf("structure\n  got  %s\n  want %s", g, w)
 	}
+	again, err := quality.Parse(rs.String())
+	if err != nil || !reflect.DeepEqual(plain(structure(again)), got) {
+		return fmt.Sprintf("printed, it means something else (%v): %s", err, rs)
+	}
 	return ""
 }
 

@@ -1,6 +1,7 @@
 package quality
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -113,6 +114,12 @@ func (p *parser) operand() Operand {
 		case isUnit(u, sizeUnits):
 			amount, unit := p.amount()
 			return Size{Pos: t.pos, Amount: amount, Unit: unit}
+		case u.kind == identifier:
+			for _, unit := range slices.Concat(durationUnits, sizeUnits) {
+				if strings.EqualFold(u.text, unit) || strings.EqualFold(u.text+"s", unit) {
+					p.fail(u.pos, "unknown unit %q; did you mean %s?", u.text, unit)
+				}
+			}
 		}
 	}
 	return p.arithmetic()

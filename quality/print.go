@@ -65,7 +65,11 @@ func labelList(labels []Label) string {
 // String is the rule as text, without the labels it inherits.
 func (r *Rule) String() string {
 	if r.Type == Composite {
-		s := fmt.Sprintf("(%s) %s (%s)", r.Nested[0], r.Operator, r.Nested[1])
+		left, right := "("+r.Nested[0].String()+")", "("+r.Nested[1].String()+")"
+		if r.Nested[0].Operator == r.Operator && len(r.Nested[0].own) == 0 {
+			left = r.Nested[0].String() // a chain, which groups to the left by itself
+		}
+		s := left + " " + r.Operator + " " + right
 		if len(r.own) > 0 {
 			s = "(" + s + ") labels = " + labelList(r.own)
 		}

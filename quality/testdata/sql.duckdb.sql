@@ -1,0 +1,24 @@
+-- Rules = [
+--     CustomSql "select count(*) from primary join reference using (symbol)" = 0,
+--     CustomSql "select symbol, ts from primary where close > 0 -- all" with threshold > 0.9
+-- ]
+WITH "primary" AS (SELECT * FROM "prod"."bars_1d"),
+"reference" AS (SELECT * FROM "prod"."reference")
+SELECT * FROM (
+select count(*) from "primary" join reference using (symbol)
+) AS q;
+
+WITH "primary" AS (SELECT * FROM "prod"."bars_1d")
+SELECT * FROM (
+select symbol, ts from "primary" where close > 0
+) AS q LIMIT 0;
+
+WITH "primary" AS (SELECT * FROM "prod"."bars_1d")
+SELECT CAST(COALESCE(sum("in table") FILTER (WHERE "in statement" > 0), 0) AS BIGINT) AS given, CAST(COALESCE(sum("in table"), 0) AS BIGINT) AS of_rows
+FROM (SELECT sum("in table") AS "in table", sum("in statement") AS "in statement" FROM (
+SELECT "symbol", "ts", 1 AS "in table", 0 AS "in statement" FROM "primary"
+UNION ALL
+SELECT "symbol", "ts", 0, 1 FROM (
+select symbol, ts from "primary" where close > 0
+) AS q
+) AS u GROUP BY "symbol", "ts") AS g;

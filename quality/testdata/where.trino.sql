@@ -1,0 +1,20 @@
+-- Rules = [
+--     Completeness "close" > 0.9 where "symbol = 'SPY' and primary.volume > 0",
+--     Uniqueness "symbol" "note" > 0.5 where "final",
+--     RowCount > 3 where "final"
+-- ]
+SELECT
+  count(*) FILTER (WHERE (symbol = 'SPY' and "primary".volume > 0)) AS m0,
+  count(*) FILTER (WHERE (symbol = 'SPY' and "primary".volume > 0) AND "close" IS NOT NULL) AS m1,
+  count(*) FILTER (WHERE (final)) AS m2
+FROM "prod"."bars_1d" AS "primary";
+
+SELECT count(*) FILTER (WHERE n = 1) AS once, CAST(COALESCE(sum(n), 0) AS BIGINT) AS of_rows
+FROM (SELECT count(*) AS n FROM "prod"."bars_1d" AS "primary"
+  WHERE (final) AND ("symbol" IS NOT NULL OR "note" IS NOT NULL)
+  GROUP BY "symbol", "note") AS g;
+
+-- rows that break Completeness "close" > 0.9 where "symbol = 'SPY' and primary.volume > 0"
+SELECT "symbol", "ts", "close", "volume", "final", "amount", "seen", "note"
+FROM "prod"."bars_1d" AS "primary"
+WHERE ((symbol = 'SPY' and "primary".volume > 0) AND "close" IS NULL);
