@@ -18,6 +18,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -57,9 +58,17 @@ func Open(ctx context.Context, dir string, clock tickerlake.Clock) (*Catalog, er
 		return nil, errors.Join(err, c.Close())
 	}
 	registerIO()
+	// A reader must not wait for a writer's lock to make tables that are there.
+	var made int
+	err = c.tables.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_master WHERE name = 'iceberg_namespace_properties'").Scan(&made)
+	if err != nil {
+		return nil, errors.Join(sqliteError("catalog.Open", filepath.Join(dir, "catalog.db"), err), c.Close())
+	}
 	c.iceberg, err = icesql.NewCatalog(Name, c.tables, icesql.SQLite, iceberg.Properties{
 		"warehouse": "s3://prod",
 		rootKey:     filepath.Join(dir, "buckets"),
+
+		"init_catalog_tables": strconv.FormatBool(made == 0),
 	})
 	if err != nil {
 		return nil, errors.Join(sqliteError("catalog.Open", filepath.Join(dir, "catalog.db"), err), c.Close())

@@ -108,6 +108,11 @@ func (c *Catalog) Claimed(ctx context.Context, run string) ([]Entry, error) {
 	return c.entries(ctx, "catalog.Claimed", "state = 'pending' AND run = ?", run)
 }
 
+// OfRun lists the objects that a run works on or has published.
+func (c *Catalog) OfRun(ctx context.Context, run string) ([]Entry, error) {
+	return c.entries(ctx, "catalog.OfRun", "run = ?", run)
+}
+
 // Objects lists the ledger's entries of one state, or all with "".
 func (c *Catalog) Objects(ctx context.Context, state State) ([]Entry, error) {
 	if state == "" {

@@ -45,6 +45,11 @@ CREATE TABLE raw_partitions (
 `
 
 func (c *Catalog) migrate(ctx context.Context) error {
+	var version int
+	err := c.state.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version)
+	if err != nil || version == stateVersion {
+		return sqliteError("catalog.Open", "state.db", err)
+	}
 	return c.update(ctx, "catalog.Open", func(tx *sql.Tx) error {
 		var version int
 		if err := tx.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {

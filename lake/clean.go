@@ -170,6 +170,7 @@ func (l *Lake) sift(ctx context.Context, run Run, e catalog.Entry, n int) (path 
 func (l *Lake) conflicts(ctx context.Context, groups []Group) (map[string][]Skip, error) {
 	out := map[string][]Skip{}
 	known := map[string]map[tickerlake.Symbol]tickerlake.Series{}
+	intervals := map[string]tickerlake.Interval{}
 	slices.SortFunc(groups, func(a, b Group) int {
 		return cmp.Or(strings.Compare(a.Table, b.Table), a.FetchedAt.Compare(b.FetchedAt), strings.Compare(a.FetchID, b.FetchID))
 	})
@@ -181,8 +182,16 @@ func (l *Lake) conflicts(ctx context.Context, groups []Group) (map[string][]Skip
 				return nil, err
 			}
 			known[g.Table] = series
+			intervals[g.Table] = tickerlake.Interval(g.Interval)
+			for _, s := range series {
+				intervals[g.Table] = s.Interval
+				break
+			}
 		}
 		s, ok := series[tickerlake.Symbol(g.Symbol)]
+		if !ok && g.Interval != string(intervals[g.Table]) {
+			s, ok = tickerlake.Series{Source: g.Source, Basis: tickerlake.Basis(g.Basis), Currency: g.Currency, Interval: intervals[g.Table]}, true
+		}
 		if !ok {
 			series[tickerlake.Symbol(g.Symbol)] = tickerlake.Series{
 				Source: g.Source, Basis: tickerlake.Basis(g.Basis), Currency: g.Currency, Interval: tickerlake.Interval(g.Interval),

@@ -53,14 +53,14 @@ func (l *Lake) Publish(ctx context.Context, run Run) error {
 		return err
 	}
 	fault.Point("publish.latest")
-	entries, err := l.Catalog.Claimed(ctx, run.ID())
-	if err != nil {
-		return err
-	}
 	if err := l.Catalog.Publish(ctx, p); err != nil {
 		return err
 	}
 	fault.Point("publish.recorded")
+	entries, err := l.Catalog.OfRun(ctx, run.ID())
+	if err != nil {
+		return err
+	}
 	events := make([]any, len(entries))
 	for i, e := range entries {
 		events[i] = l.objectEvent(run, e, string(catalog.Published))

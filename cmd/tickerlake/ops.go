@@ -49,7 +49,9 @@ func (o *opsLog) Run(ctx context.Context, e tickerlake.RunEvent) error { return 
 func (o *opsLog) Job(ctx context.Context, e tickerlake.JobEvent) error { return o.Emit(ctx, "jobs", e) }
 
 // Fetch takes the record of a request to a source.
-func (o *opsLog) Fetch(ctx context.Context, e tickerlake.Fetch) error { return o.Emit(ctx, "fetches", e) }
+func (o *opsLog) Fetch(ctx context.Context, e tickerlake.Fetch) error {
+	return o.Emit(ctx, "fetches", e)
+}
 
 // delivered keeps a delivery until the next flush.
 func (o *opsLog) delivered(d tickerlake.Delivery) {

@@ -13,6 +13,10 @@ const mainWorkflow = "main"
 // runWorkflow runs the main workflow and waits for its end. A run that was cut off is
 // finished first; what came since waits for the one after it, which follows.
 func (p *pipeline) runWorkflow(ctx context.Context, full bool, progress func(flow.Progress)) (flow.RunResult, error) {
+	// What a fetch that was cut off had acknowledged is delivered first.
+	if err := p.bars.Flush(ctx); err != nil {
+		return flow.RunResult{}, err
+	}
 	store, err := flow.NewStore(ctx, p.catalog.DB())
 	if err != nil {
 		return flow.RunResult{}, err
