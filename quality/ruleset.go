@@ -201,12 +201,3 @@ func (d Duration) Length() time.Duration {
 	unit := map[string]time.Duration{"days": 24 * time.Hour, "hours": time.Hour, "minutes": time.Minute}[d.Unit]
 	return time.Duration(d.Amount) * unit
 }
-
-// values are the values of the parameters.
-func (r *Rule) values() []string {
-	v := make([]string, len(r.Parameters))
-	for i, p := range r.Parameters {
-		v[i] = p.Value
-	}
-	return v
-}
