@@ -108,16 +108,15 @@ func (c *Catalog) LoadTable(ctx context.Context, database, name string) (*table.
 	return t, nil
 }
 
-// CreateTable makes an empty Iceberg table, and its database if need be, at
-// s3://database/name.
-func (c *Catalog) CreateTable(ctx context.Context, database, name string, schema *iceberg.Schema,
+// CreateTable makes an empty Iceberg table at a location, and its database if need be.
+func (c *Catalog) CreateTable(ctx context.Context, database, name, location string, schema *iceberg.Schema,
 	spec *iceberg.PartitionSpec, order table.SortOrder, props iceberg.Properties) (*table.Table, error) {
 	err := c.iceberg.CreateNamespace(ctx, table.Identifier{database}, nil)
 	if err != nil && !errors.Is(err, icecatalog.ErrNamespaceAlreadyExists) {
 		return nil, tableError("catalog.CreateTable", database, name, err)
 	}
 	t, err := c.iceberg.CreateTable(ctx, table.Identifier{database, name}, schema,
-		icecatalog.WithLocation("s3://"+database+"/"+name),
+		icecatalog.WithLocation(location),
 		icecatalog.WithPartitionSpec(spec), icecatalog.WithSortOrder(order), icecatalog.WithProperties(props))
 	if errors.Is(err, icecatalog.ErrTableAlreadyExists) {
 		return c.LoadTable(ctx, database, name)

@@ -22,6 +22,15 @@ func (l *Lake) Quality(ctx context.Context, run Run) error {
 		if ok, err := l.noted(run.ID(), "candidates.json", &c); err != nil || !ok {
 			return missing("candidates.json", err)
 		}
+		if whole, err := l.standing(ctx, run.ID(), c); err != nil {
+			return err
+		} else if !whole {
+			// The job was cut off while it built them anew.
+			if err := l.build(ctx, run, c); err != nil {
+				return err
+			}
+			continue
+		}
 		if l.Rules == nil {
 			return nil
 		}
@@ -51,6 +60,26 @@ func (l *Lake) Quality(ctx context.Context, run Run) error {
 			return err
 		}
 	}
+}
+
+// standing reports whether the run's branches are the candidates that are noted, so
+// that what is judged is what is published.
+func (l *Lake) standing(ctx context.Context, run string, c candidates) (bool, error) {
+	for _, t := range c.Tables {
+		for name, want := range map[string]int64{t.Table: t.Snapshot, t.Table + revisionsSuffix: t.Revisions} {
+			if want == 0 {
+				continue
+			}
+			got, err := l.Catalog.LoadTable(ctx, l.prod(), name)
+			if err != nil {
+				return false, err
+			}
+			if head := headOf(got, branchOf(run)); head == nil || *head != want {
+				return false, nil
+			}
+		}
+	}
+	return true, nil
 }
 
 // judge evaluates the rules on every candidate. It tells which failed, and which

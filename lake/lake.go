@@ -37,6 +37,7 @@ type Events interface {
 // Options are what a Lake is made of.
 type Options struct {
 	Dir     string // the lake's folder
+	Name    string // prefixes the databases: acme makes acme_prod; empty: none
 	Catalog *catalog.Catalog
 	Raw     Bucket
 	Stream  string // the raw stream of bars: bars
@@ -122,6 +123,17 @@ func (l *Lake) noted(run, name string, v any) (bool, error) {
 	}
 	return true, json.Unmarshal(text, v)
 }
+
+// Database is the name of prod, raw or ops in this lake.
+func (l *Lake) Database(name string) string {
+	if l.Name == "" {
+		return name
+	}
+	return l.Name + "_" + name
+}
+
+// prod is the Iceberg database of the published tables.
+func (l *Lake) prod() string { return l.Database("prod") }
 
 // now is the lake's time in UTC.
 func (l *Lake) now() time.Time { return l.Clock().UTC() }

@@ -138,12 +138,12 @@ func (l *Lake) Finish(run string) error { return os.RemoveAll(l.staging(run)) }
 // Abandon gives up a failed run: its candidates are dropped, its objects wait for
 // the next run, which tries them again.
 func (l *Lake) Abandon(ctx context.Context, run string, why error) error {
-	names, err := l.Catalog.ListTables(ctx, database)
+	names, err := l.Catalog.ListTables(ctx, l.prod())
 	if err != nil {
 		return err
 	}
 	for _, name := range names {
-		t, err := l.Catalog.LoadTable(ctx, database, name)
+		t, err := l.Catalog.LoadTable(ctx, l.prod(), name)
 		if err != nil {
 			return err
 		}

@@ -56,7 +56,7 @@ func (l *Lake) Views(ctx context.Context) ([]View, error) {
 }
 
 func (l *Lake) prodViews(ctx context.Context) ([]View, error) {
-	names, err := l.Catalog.ListTables(ctx, database)
+	names, err := l.Catalog.ListTables(ctx, l.prod())
 	if err != nil {
 		return nil, err
 	}
@@ -81,11 +81,11 @@ const revisionsSuffix = "_revisions"
 
 // tableView is one Iceberg table at a reference; without a snapshot it is empty.
 func (l *Lake) tableView(ctx context.Context, name, ref string) (View, error) {
-	v := View{Database: database, Name: name, Columns: BarColumns, Format: Parquet}
+	v := View{Database: l.prod(), Name: name, Columns: BarColumns, Format: Parquet}
 	if strings.HasSuffix(name, revisionsSuffix) {
 		v.Columns = RevisionColumns
 	}
-	t, err := l.Catalog.LoadTable(ctx, database, name)
+	t, err := l.Catalog.LoadTable(ctx, l.prod(), name)
 	if errors.Is(err, tickerlake.NotFound) {
 		return v, nil
 	}
@@ -108,7 +108,7 @@ func (l *Lake) tableView(ctx context.Context, name, ref string) (View, error) {
 }
 
 func (l *Lake) latestView() View {
-	v := View{Database: database, Name: "latest", Columns: LatestColumns, Format: Parquet}
+	v := View{Database: l.prod(), Name: "latest", Columns: LatestColumns, Format: Parquet}
 	path, err := l.files.Path(latestFile)
 	if err != nil {
 		return v
@@ -122,7 +122,7 @@ func (l *Lake) latestView() View {
 
 // rawView is the raw stream: every object that can be read, every column a text.
 func (l *Lake) rawView(ctx context.Context) (View, error) {
-	v := View{Database: "raw", Name: l.Stream, Format: NDJSON}
+	v := View{Database: l.Database("raw"), Name: l.Stream, Format: NDJSON}
 	columns := slices.Clone(tickerlake.RawFields)
 	seen, err := l.Catalog.RawColumns(ctx, l.Stream)
 	if err != nil {
@@ -161,7 +161,7 @@ func (l *Lake) rawView(ctx context.Context) (View, error) {
 func (l *Lake) opsViews(ctx context.Context) ([]View, error) {
 	var out []View
 	for name, event := range tickerlake.OpsTables {
-		v := View{Database: "ops", Name: name, Columns: eventColumns(reflect.TypeOf(event)), Format: NDJSON, Key: "id", Version: "at", Rows: -1}
+		v := View{Database: l.Database("ops"), Name: name, Columns: eventColumns(reflect.TypeOf(event)), Format: NDJSON, Key: "id", Version: "at", Rows: -1}
 		err := l.Raw.Each(ctx, "ops/"+name+"/", "", func(o tickerlake.Object) error {
 			path, err := l.Raw.Path(o.Key)
 			v.Files = append(v.Files, path)

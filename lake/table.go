@@ -15,8 +15,8 @@ import (
 	"github.com/tickerlake/tickerlake"
 )
 
-// database is the Iceberg database of the published tables.
-const database = "prod"
+// prodBucket is the bucket of the published tables.
+const prodBucket = "prod"
 
 // runProperty is the property of a snapshot that names the run it came from.
 const runProperty = "tickerlake.run"
@@ -39,7 +39,7 @@ func (f file) overlaps(p Part) bool {
 
 // ensureTable gives a table of bars, or of their revisions, made if there is none.
 func (l *Lake) ensureTable(ctx context.Context, name string, interval tickerlake.Interval, columns []Column) (*table.Table, error) {
-	t, err := l.Catalog.LoadTable(ctx, database, name)
+	t, err := l.Catalog.LoadTable(ctx, l.prod(), name)
 	if !errors.Is(err, tickerlake.NotFound) {
 		return t, err
 	}
@@ -47,7 +47,7 @@ func (l *Lake) ensureTable(ctx context.Context, name string, interval tickerlake
 	if err != nil {
 		return nil, err
 	}
-	return l.Catalog.CreateTable(ctx, database, name, icebergSchema(columns), partitioned(interval), order, tableProperties)
+	return l.Catalog.CreateTable(ctx, l.prod(), name, "s3://"+prodBucket+"/"+name, icebergSchema(columns), partitioned(interval), order, tableProperties)
 }
 
 // plan lists the files of a snapshot reference (main or a branch), without
@@ -156,7 +156,7 @@ func (l *Lake) dropCandidates(ctx context.Context, t *table.Table) error {
 // those in add, as the branch of the run. It returns the candidate's snapshot.
 func (l *Lake) stage(ctx context.Context, name, run string, remove, add []string) (int64, error) {
 	branch := branchOf(run)
-	t, err := l.Catalog.LoadTable(ctx, database, name)
+	t, err := l.Catalog.LoadTable(ctx, l.prod(), name)
 	if err != nil {
 		return 0, err
 	}
@@ -166,7 +166,7 @@ func (l *Lake) stage(ctx context.Context, name, run string, remove, add []string
 		if err != nil {
 			return 0, err
 		}
-		if t, err = l.Catalog.LoadTable(ctx, database, name); err != nil {
+		if t, err = l.Catalog.LoadTable(ctx, l.prod(), name); err != nil {
 			return 0, err
 		}
 	}
@@ -198,7 +198,7 @@ func (l *Lake) stage(ctx context.Context, name, run string, remove, add []string
 // moved since. A candidate that is main already is left alone.
 func (l *Lake) promote(ctx context.Context, name, run string, base *int64, candidate int64) error {
 	branch := branchOf(run)
-	t, err := l.Catalog.LoadTable(ctx, database, name)
+	t, err := l.Catalog.LoadTable(ctx, l.prod(), name)
 	if err != nil {
 		return err
 	}
@@ -206,16 +206,18 @@ func (l *Lake) promote(ctx context.Context, name, run string, base *int64, candi
 	if main != nil && *main == candidate {
 		return nil
 	}
-	updates := []table.Update{table.NewSetSnapshotRefUpdate(table.MainBranch, candidate, table.BranchRef, 0, 0, 0)}
-	if headOf(t, branch) != nil {
-		updates = append(updates, table.NewRemoveSnapshotRefUpdate(branch))
-	}
-	return l.Catalog.Commit(ctx, t, []table.Requirement{table.AssertRefSnapshotID(table.MainBranch, base)}, updates)
+	// The branch must be what was judged.
+	return l.Catalog.Commit(ctx, t,
+		[]table.Requirement{table.AssertRefSnapshotID(table.MainBranch, base), table.AssertRefSnapshotID(branch, &candidate)},
+		[]table.Update{
+			table.NewSetSnapshotRefUpdate(table.MainBranch, candidate, table.BranchRef, 0, 0, 0),
+			table.NewRemoveSnapshotRefUpdate(branch),
+		})
 }
 
 // dataFile is the location of a new data file.
 func dataFile(name, partition, run string, build, n int, what string) string {
-	return fmt.Sprintf("s3://%s/%s/data/%s/%s-%d-%05d-%s.parquet", database, name, partition, run, build, n, what)
+	return fmt.Sprintf("s3://%s/%s/data/%s/%s-%d-%05d-%s.parquet", prodBucket, name, partition, run, build, n, what)
 }
 
 // create gives the local path of a location, with its folder.

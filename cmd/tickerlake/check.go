@@ -25,7 +25,7 @@ rule fails.`,
 		Example: "  tickerlake check\n  tickerlake check --rules strict.dqdl bars_1d",
 		Args:    usage(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			table := "prod." + tickerlake.Day.Table()
+			table := tickerlake.Day.Table()
 			if len(args) == 1 {
 				table = args[0]
 			}

@@ -72,7 +72,7 @@ func openPipeline(ctx context.Context, file *config.File, clock tickerlake.Clock
 	}
 	p.engine = duck.NewEngine(duck.EngineOptions{Spill: filepath.Join(p.dir, "tmp", "engine")})
 	p.lake = lake.New(lake.Options{
-		Dir: p.dir, Catalog: p.catalog, Raw: p.raw, Stream: streamName, Prefix: fixedPart(file.Delivery.Prefix),
+		Dir: p.dir, Name: file.Name, Catalog: p.catalog, Raw: p.raw, Stream: streamName, Prefix: fixedPart(file.Delivery.Prefix),
 		Engine: p.engine, Dialect: duck.Dialect{}, Rules: file.Ruleset, Events: p.ops, Clock: clock, Log: log,
 	})
 	return p, nil

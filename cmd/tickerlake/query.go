@@ -79,6 +79,9 @@ func (p *pipeline) ask(ctx context.Context, r query.Request, do func(s *duck.San
 		return err
 	}
 	r.Tables = queryTables(views)
+	for _, database := range query.DefaultPath {
+		r.Path = append(r.Path, p.lake.Database(database))
+	}
 	scratch := filepath.Join(p.dir, "tmp")
 	if err := os.MkdirAll(scratch, 0o700); err != nil {
 		return diskError("query", scratch, err)
