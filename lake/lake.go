@@ -97,19 +97,14 @@ func (l *Lake) note(run, name string, v any) error {
 	if err != nil {
 		return err
 	}
-	dir := l.staging(run)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	path := filepath.Join(l.staging(run), name)
+	if err := l.files.MakeDir(filepath.Dir(path)); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(dir, name+".*")
-	if err != nil {
+	if err := os.WriteFile(path+".new", text, 0o644); err != nil {
 		return err
 	}
-	_, err = f.Write(text)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return os.Rename(f.Name(), filepath.Join(dir, name))
+	return l.files.Replace(path+".new", "s3://staging/"+run+"/"+name)
 }
 
 // noted reads what an earlier job noted; false if it noted nothing.

@@ -62,6 +62,7 @@ func (p *pipeline) fetchSources(ctx context.Context, names []string, window coll
 		}
 		report, err := s.Fetch(ctx, window)
 		reports = append(reports, report)
+		p.countFetch(report)
 		if err != nil {
 			errs = append(errs, err)
 		}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"github.com/tickerlake/tickerlake"
@@ -16,6 +17,7 @@ import (
 	"github.com/tickerlake/tickerlake/deliver"
 	"github.com/tickerlake/tickerlake/duck"
 	"github.com/tickerlake/tickerlake/lake"
+	"github.com/tickerlake/tickerlake/watch"
 )
 
 // A pipeline is the embedded lake of a pipeline file with its stages joined. One
@@ -32,6 +34,7 @@ type pipeline struct {
 	lake    *lake.Lake
 	bars    *stream // nil in a pipeline that reads
 	ops     *opsLog
+	metrics watch.Registry
 }
 
 // streamName is the stream of bars, which feeds raw.bars.
@@ -47,6 +50,9 @@ func openPipeline(ctx context.Context, file *config.File, clock tickerlake.Clock
 			err = errors.Join(err, p.close(ctx))
 		}
 	}()
+	if strings.ContainsAny(p.dir, "*?[") {
+		return nil, tickerlake.Errorf(tickerlake.Invalid, "open the lake", p.dir, "a lake cannot be in a folder with *, ? or [ in its path: name another with lake:")
+	}
 	if write {
 		if err := os.MkdirAll(p.dir, 0o755); err != nil {
 			return nil, diskError("open the lake", p.dir, err)
@@ -101,6 +107,7 @@ func (p *pipeline) openStreams() error {
 // close ends the stages in the order of the flow: what is acknowledged is delivered
 // if it can be, and stays in its log otherwise.
 func (p *pipeline) close(ctx context.Context) error {
+	p.logMetrics(ctx)
 	var errs []error
 	if p.bars != nil {
 		errs = append(errs, p.bars.stop())

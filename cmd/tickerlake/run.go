@@ -82,15 +82,9 @@ func jobLine(at flow.Progress) string {
 // countsText says what became of rows, without what is zero.
 func countsText(c tickerlake.Counts) string {
 	text := fmt.Sprintf("%d rows in", c.Read)
-	for _, part := range []struct {
-		n    int64
-		what string
-	}{
-		{c.Inserted, "inserted"}, {c.Replaced, "replaced"}, {c.Unchanged, "unchanged"},
-		{c.Superseded, "superseded"}, {c.Quarantined, "quarantined"}, {c.NotFinal, "not final"},
-	} {
-		if part.n > 0 {
-			text += fmt.Sprintf(", %d %s", part.n, part.what)
+	for _, o := range outcomes(c) {
+		if o.n > 0 {
+			text += fmt.Sprintf(", %d %s", o.n, o.name)
 		}
 	}
 	return text

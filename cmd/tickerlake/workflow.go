@@ -36,6 +36,7 @@ func (p *pipeline) runWorkflow(ctx context.Context, full bool, progress func(flo
 	}}
 	for {
 		result, err := engine.Run(ctx, work)
+		p.countRun(result)
 		err = errors.Join(err, p.settle(context.WithoutCancel(ctx), result, err))
 		if err != nil || !result.Resumed {
 			return result, err
