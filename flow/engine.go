@@ -252,6 +252,7 @@ func (x *execution) name(j *JobResult) string { return "run " + x.result.ID + ",
 
 // cutOff ends the attempt during which the program ended.
 func (x *execution) cutOff(ctx context.Context, j *JobResult) error {
+	x.result.Attempted = true
 	j.CutOff++
 	j.State, j.Ended, j.again = JobStopped, x.now(), true
 	j.Code, j.Error = tickerlake.Canceled, "the program ended during this attempt"
@@ -285,6 +286,7 @@ func (x *execution) wait(ctx context.Context, j *JobResult) {
 // store.
 func (x *execution) attempt(ctx context.Context, job Job, j *JobResult) error {
 	durable := context.WithoutCancel(ctx)
+	x.result.Attempted = true
 	*j = JobResult{Job: j.Job, State: JobRunning, Attempt: j.Attempt + 1, Failures: j.Failures, CutOff: j.CutOff, Started: x.now()}
 	if err := x.o.Store.putJob(durable, x.result.ID, *j, nil); err != nil {
 		return err

@@ -131,6 +131,9 @@ type RunResult struct {
 	// Resumed is true if Engine.Run took up a run that had been cut off. What has
 	// arrived since that run began waits for the next one.
 	Resumed bool `json:"resumed"`
+	// Attempted is true if Engine.Run worked on a job of it. A run that was taken up
+	// without an attempt had failed before, and only its end was still to be stored.
+	Attempted bool `json:"-"`
 }
 
 // A JobResult is what is known of a job in a run: of its latest attempt.

@@ -325,10 +325,11 @@ func (s *Store) each(ctx context.Context, op string, scan func(*sql.Rows) error,
 }
 
 // The result codes of SQLite that people can do something about.
-// See https://sqlite.org/rescode.html.
+// See https://sqlite.org/rescode.html. An I/O error, 10, is nearly always one of room:
+// a limit on the size of files is reported so.
 var sqliteCodes = map[int]tickerlake.Code{
 	3: tickerlake.Denied, 5: tickerlake.Locked, 6: tickerlake.Locked, 8: tickerlake.Denied, 11: tickerlake.Damaged,
-	13: tickerlake.Full, 14: tickerlake.Denied, 26: tickerlake.Damaged,
+	10: tickerlake.Full, 13: tickerlake.Full, 14: tickerlake.Denied, 26: tickerlake.Damaged,
 }
 
 // stateError gives an error of the state database its code.
@@ -349,7 +350,11 @@ func stateError(op string, err error) error {
 			code = c
 		}
 	}
-	return &tickerlake.Error{Code: code, Op: op, Name: "state database", Err: fmt.Errorf("runs and jobs: %w", err)}
+	hint := ""
+	if code == tickerlake.Full {
+		hint = " (is the disk full? make room and run the command again)"
+	}
+	return &tickerlake.Error{Code: code, Op: op, Name: "state database", Err: fmt.Errorf("runs and jobs: %w%s", err, hint)}
 }
 
 // stampLayout is how times stand in the database: UTC, of one width.

@@ -37,8 +37,13 @@ func (p *pipeline) runWorkflow(ctx context.Context, full bool, progress func(flo
 	for {
 		result, err := engine.Run(ctx, work)
 		p.countRun(result)
-		err = errors.Join(err, p.settle(context.WithoutCancel(ctx), result, err))
-		if err != nil || !result.Resumed {
+		settled := p.settle(context.WithoutCancel(ctx), result, err)
+		if result.Resumed && !result.Attempted && result.State == flow.RunError {
+			// Its failure was told when it happened; only storing it had failed.
+			p.log.WarnContext(ctx, "a run that had failed before is ended; what it left is tried again", "run", result.ID, "error", result.Error)
+			err = nil
+		}
+		if err = errors.Join(err, settled); err != nil || !result.Resumed {
 			return result, err
 		}
 	}
