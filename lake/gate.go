@@ -120,7 +120,7 @@ func (l *Lake) judge(ctx context.Context, run Run, c candidates) (failed []strin
 
 // Evaluate judges a table by a ruleset.
 func (l *Lake) Evaluate(ctx context.Context, rules *quality.Ruleset, v View) (*quality.Result, error) {
-	e := quality.Engine{Querier: l.Engine, Dialect: quality.DuckDB, Clock: l.Clock}
+	e := quality.Engine{Querier: l.Engine, Dialect: l.Dialect, Clock: l.Clock}
 	return e.Evaluate(ctx, rules, l.target(v))
 }
 
@@ -146,7 +146,7 @@ func (l *Lake) breakers(ctx context.Context, r quality.RuleResult, v View, t Can
 	if r.Rule == nil || r.Result != quality.Fail || len(t.New) == 0 {
 		return nil, nil
 	}
-	e := quality.Engine{Querier: l.Engine, Dialect: quality.DuckDB, Clock: l.Clock}
+	e := quality.Engine{Querier: l.Engine, Dialect: l.Dialect, Clock: l.Clock}
 	violations, ok := e.Violations(r.Rule, l.target(v))
 	if !ok {
 		return nil, nil

@@ -2,28 +2,17 @@ package lake
 
 import (
 	"strings"
+	"time"
 
 	"github.com/tickerlake/tickerlake"
+	"github.com/tickerlake/tickerlake/quality"
 )
-
-// Dialect is what the judgement needs of a SQL dialect.
-type Dialect interface {
-	// TryCast is expr as typ (DOUBLE, TIMESTAMP, BIGINT, BOOLEAN), NULL if it is not one.
-	TryCast(expr, typ string) string
-	// IsFinite is true if the double expr is neither NaN nor infinite.
-	IsFinite(expr string) string
-	// FullMatch is true if the text expr as a whole matches a regular expression.
-	FullMatch(expr, pattern string) string
-	// Period is the year (2015) or month (2015-03) of a timestamp, as text; unit says which.
-	Period(expr, unit string) string
-	// AddHours is a timestamp some hours later.
-	AddHours(expr string, hours int) string
-	// TruncateDay is a timestamp at 00:00 of its day.
-	TruncateDay(expr string) string
-}
 
 // tolerance is how far, relative to itself, a price may lie outside high and low.
 const tolerance = "1e-6"
+
+// earliest is how far the first zone is ahead of UTC: a day begins there.
+const earliest = 14 * time.Hour
 
 // A verdict is a reason for which a row is rejected, and when.
 type verdict struct{ when, reason string }
@@ -31,22 +20,22 @@ type verdict struct{ when, reason string }
 // judgeSQL is the SELECT that casts and judges the rows of the relation raw. A row
 // that breaks several rules gets the first reason. Times are compared with
 // fetched_at: what was in the future when it was fetched is judged alike whenever.
-func judgeSQL(d Dialect) string {
+func judgeSQL(d quality.Dialect) string {
 	typed := []string{}
 	add := func(expr, name string) { typed = append(typed, expr+" AS "+name) }
 	for _, f := range tickerlake.RawFields {
 		add(`"`+f+`"`, f+"_text")
 	}
-	add(d.TryCast(`"ts"`, "TIMESTAMP"), "ts_value")
-	add(d.TryCast(`"fetched_at"`, "TIMESTAMP"), "fetched_value")
-	add(d.TryCast(`"row"`, "BIGINT"), "row_value")
-	add(d.TryCast(`"final"`, "BOOLEAN"), "final_value")
+	add(quality.TryCast(`"ts"`, "timestamp"), "ts_value")
+	add(quality.TryCast(`"fetched_at"`, "timestamp"), "fetched_value")
+	add(quality.TryCast(`"row"`, "bigint"), "row_value")
+	add(quality.TryCast(`"final"`, "boolean"), "final_value")
 	for _, f := range numbers {
-		add(d.TryCast(`"`+f+`"`, "DOUBLE"), f+"_value")
+		add(quality.TryCast(`"`+f+`"`, "double"), f+"_value")
 	}
 	daily := "interval_text = '1d'"
-	day := "CASE WHEN " + daily + " THEN " + d.TruncateDay("ts_value") + " ELSE ts_value END"
-	part := "CASE WHEN " + daily + " THEN " + d.Period("ts_value", "year") + " ELSE " + d.Period("ts_value", "month") + " END"
+	day := "CASE WHEN " + daily + " THEN date_trunc('day', ts_value) ELSE ts_value END"
+	part := "substr(CAST(ts_value AS VARCHAR), 1, CASE WHEN " + daily + " THEN 4 ELSE 7 END)" // 2015 or 2015-03
 
 	var reason strings.Builder
 	reason.WriteString("CASE")
@@ -72,8 +61,8 @@ var (
 	numbers = append(append([]string{}, prices...), "volume")
 )
 
-func verdicts(d Dialect) []verdict {
-	text := func(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
+func verdicts(d quality.Dialect) []verdict {
+	text := quality.Literal
 	unreadable := func(name string) string {
 		return text(name+" cannot be read: ") + " || substr(" + name + "_text, 1, 80)"
 	}
@@ -105,7 +94,7 @@ func verdicts(d Dialect) []verdict {
 		vs = append(vs, verdict{"low_value > " + f + "_value + " + tolerance + " * " + f + "_value", text("low is above " + f)})
 	}
 	return append(vs,
-		verdict{"interval_text = '1d' AND " + d.TruncateDay("ts_value") + " > " + d.TruncateDay(d.AddHours("fetched_value", 14)), "'ts is in the future'"},
+		verdict{"interval_text = '1d' AND date_trunc('day', ts_value) > date_trunc('day', fetched_value + " + quality.Interval(earliest) + ")", "'ts is in the future'"},
 		verdict{"interval_text <> '1d' AND ts_value > fetched_value", "'ts is in the future'"},
 	)
 }

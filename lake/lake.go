@@ -43,7 +43,7 @@ type Options struct {
 	Stream  string // the raw stream of bars: bars
 	Prefix  string // where its dt= folders are: raw/bars/
 	Engine  Engine
-	Dialect Dialect
+	Dialect quality.Dialect
 	Rules   *quality.Ruleset // nil: nothing to check
 	Events  Events
 	Clock   tickerlake.Clock

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tickerlake/tickerlake"
 	"github.com/tickerlake/tickerlake/catalog"
+	"github.com/tickerlake/tickerlake/quality"
 )
 
 // A quarantine gathers rows that are set aside and records them in batches.
@@ -68,18 +69,16 @@ func (l *Lake) quarantineSkipped(ctx context.Context, run Run, note cleaned, tab
 		}
 	}
 	for _, s := range skips {
-		where := "symbol = " + literal(s.Symbol)
+		where := "symbol = " + quality.Literal(s.Symbol)
 		if s.Source != "" {
-			where += " AND source = " + literal(s.Source) + " AND basis = " + literal(s.Basis) + " AND currency = " + literal(s.Currency)
+			where += " AND source = " + quality.Literal(s.Source) + " AND basis = " + quality.Literal(s.Basis) + " AND currency = " + quality.Literal(s.Currency)
 		}
-		if err := l.quarantineRows(ctx, run, note, files, where, literal(s.Reason)); err != nil {
+		if err := l.quarantineRows(ctx, run, note, files, where, quality.Literal(s.Reason)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
-
-func literal(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
 
 // quarantineRows finds the lines of clean rows in their objects and records them.
 func (l *Lake) quarantineRows(ctx context.Context, run Run, note cleaned, files []string, where, reason string) error {
@@ -95,7 +94,7 @@ func (l *Lake) quarantineRows(ctx context.Context, run Run, note cleaned, files 
 	for _, o := range objects {
 		path, _ := o[0].(string)
 		_, rows, err := l.Engine.Query(ctx, `SELECT fetch_id, "row", coalesce(symbol, ''), coalesce(ts_text, CAST(ts AS VARCHAR), ''), tbl, `+
-			reason+from+" AND object = "+literal(path))
+			reason+from+" AND object = "+quality.Literal(path))
 		if err != nil {
 			return err
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/tickerlake/tickerlake/deliver"
 	"github.com/tickerlake/tickerlake/duck"
 	"github.com/tickerlake/tickerlake/lake"
+	"github.com/tickerlake/tickerlake/quality"
 	"github.com/tickerlake/tickerlake/watch"
 )
 
@@ -79,7 +80,7 @@ func openPipeline(ctx context.Context, file *config.File, clock tickerlake.Clock
 	p.engine = duck.NewEngine(duck.EngineOptions{Spill: filepath.Join(p.dir, "tmp", "engine")})
 	p.lake = lake.New(lake.Options{
 		Dir: p.dir, Name: file.Name, Catalog: p.catalog, Raw: p.raw, Stream: streamName, Prefix: fixedPart(file.Delivery.Prefix),
-		Engine: p.engine, Dialect: duck.Dialect{}, Rules: file.Ruleset, Events: p.ops, Clock: clock, Log: log,
+		Engine: p.engine, Dialect: quality.DuckDB, Rules: file.Ruleset, Events: p.ops, Clock: clock, Log: log,
 	})
 	return p, nil
 }
