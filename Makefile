@@ -21,7 +21,7 @@ run: build ## build, then run the main job on the built-in simulated market, in 
 	@tools/run.sh bin/tickerlake
 
 build: need ## build bin/tickerlake
-	go build -trimpath -o bin/tickerlake ./cmd/tickerlake
+	go build -o bin/tickerlake ./cmd/tickerlake
 
 test: need ## all tests; those with outside clients use a .venv, made where python3 is
 	@tools/venv.sh
