@@ -139,7 +139,7 @@ func TestOrderOfRun(t *testing.T) {
 	for _, s := range p.trace("run") {
 		writes, names := d.apply(s)
 		if s.name == "fsync" && s.done && strings.Contains(s.args, "/buckets/prod/") {
-			synced[strings.TrimSuffix(filepath.Ext(handle.FindStringSubmatch(s.args)[1]), ">")]++
+			synced[filepath.Ext(handle.FindStringSubmatch(s.args)[1])]++
 		}
 		switch {
 		case strings.HasSuffix(writes, "/catalog.db-wal"):
