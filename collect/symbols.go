@@ -75,7 +75,10 @@ func (s Symbols) Resolve(dir string) ([]tickerlake.Symbol, error) {
 		case errors.Is(err, fs.ErrPermission):
 			code = tickerlake.Denied
 		}
-		return nil, tickerlake.Errorf(code, "collect.Symbols", "symbols.file", "reading the symbols: %w", err)
+		if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
+			err = pathErr.Err // the file is named as the user named it
+		}
+		return nil, tickerlake.Errorf(code, "collect.Symbols", "symbols.file", "%s cannot be read: %w (a path is relative to the pipeline file)", s.File, err)
 	}
 	number := 0
 	for line := range strings.Lines(string(bytes.TrimPrefix(text, []byte("\ufeff")))) {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/tickerlake/tickerlake"
 	"github.com/tickerlake/tickerlake/collect"
+	"github.com/tickerlake/tickerlake/deliver"
 	"github.com/tickerlake/tickerlake/quality"
 )
 
@@ -40,6 +41,7 @@ func (r *reader) read() {
 	r.rules = find(find(root, "quality"), "rules")
 	r.checkTop()
 	r.checkSources()
+	r.checkDelivery()
 	r.stage("delivery", r.file.Delivery.Validate())
 	r.stage("workflow", r.file.Workflow.Validate())
 	r.checkRules()
@@ -224,6 +226,28 @@ func (r *reader) symbolsFile(path string, err error) {
 			message = te.Err.Error()
 		}
 		r.bad(child(path, "file"), "%s", message)
+	}
+}
+
+// checkDelivery finds what the stages after delivery cannot live with: the crawler
+// reads gzip below one folder, and that folder holds nothing but bars.
+func (r *reader) checkDelivery() {
+	d := r.file.Delivery
+	if r.knownBad("delivery") {
+		return
+	}
+	if d.Compression != deliver.Gzip {
+		r.bad("delivery.compression", "%q: want %s, which the crawler reads", d.Compression, deliver.Gzip)
+	}
+	folder, _, _ := strings.Cut(d.Prefix, "!{")
+	folder = folder[:strings.LastIndexByte(folder, '/')+1]
+	switch {
+	case folder == "":
+		r.bad("delivery.prefix", "%q: want a folder before the first expression, such as %s", d.Prefix, DefaultPrefix)
+	case strings.HasPrefix(folder, "ops/"):
+		r.bad("delivery.prefix", "%q: ops/ is for the events of the pipeline: want another folder, such as %s", d.Prefix, DefaultPrefix)
+	case strings.HasPrefix(d.ErrorPrefix, folder):
+		r.bad("delivery.error_prefix", "%q: lies in %s, where bars are looked for: want another folder, such as errors/", d.ErrorPrefix, folder)
 	}
 }
 
