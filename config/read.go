@@ -239,9 +239,7 @@ func (r *reader) checkDelivery() {
 	if d.Compression != deliver.Gzip {
 		r.bad("delivery.compression", "%q: want %s, which the crawler reads", d.Compression, deliver.Gzip)
 	}
-	folder, _, _ := strings.Cut(d.Prefix, "!{")
-	folder = folder[:strings.LastIndexByte(folder, '/')+1]
-	switch {
+	switch folder := d.Folder(); {
 	case folder == "":
 		r.bad("delivery.prefix", "%q: want a folder before the first expression, such as %s", d.Prefix, DefaultPrefix)
 	case strings.HasPrefix(folder, "ops/"):

@@ -3,6 +3,7 @@ package deliver
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 	_ "time/tzdata" // custom time zones must work where the system has no database
 
@@ -145,4 +146,11 @@ func CheckName(name string) error {
 			"the name of a stream has 1 to 64 characters of a-z, A-Z, 0-9 and _ . -")
 	}
 	return nil
+}
+
+// Folder is what stands before the first expression of Prefix, up to its last slash:
+// every object of the data prefix lies below it.
+func (c Config) Folder() string {
+	fixed, _, _ := strings.Cut(c.Prefix, "!{")
+	return fixed[:strings.LastIndexByte(fixed, '/')+1]
 }

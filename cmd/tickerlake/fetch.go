@@ -112,7 +112,7 @@ func (a *app) fetch(ctx context.Context, p *pipeline, names []string, window col
 		if p.file.Sources[r.Source].Simulated {
 			note = " (simulated prices)"
 		}
-		if _, perr := fmt.Fprintf(a.Stdout, "%s: %d rows of %d symbols delivered to raw.%s%s\n", r.Source, r.Rows, len(r.Symbols)-failed, streamName, note); perr != nil {
+		if _, perr := fmt.Fprintf(a.Stdout, "%s: %s of %s delivered to raw.%s%s\n", r.Source, plural(r.Rows, "row"), plural(int64(len(r.Symbols)-failed), "symbol"), streamName, note); perr != nil {
 			return perr
 		}
 	}

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 
@@ -77,11 +76,4 @@ func diskError(op, path string, err error) error {
 		err = perr.Err
 	}
 	return tickerlake.Errorf(code, op, path, "%w%s", err, hint)
-}
-
-// fixedPart is what stands before the first folder of a prefix that has an
-// expression: the folder of a stream.
-func fixedPart(prefix string) string {
-	fixed, _, _ := strings.Cut(prefix, "!{")
-	return fixed[:strings.LastIndexByte(fixed, '/')+1]
 }

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rogpeppe/go-internal/testscript"
+
 	"github.com/tickerlake/tickerlake"
 	"github.com/tickerlake/tickerlake/duck"
 )
@@ -18,7 +20,12 @@ func TestMain(m *testing.M) {
 	if len(os.Args) == 2 && os.Args[1] == duck.ChildArg {
 		os.Exit(tickerlake.ExitStatus(duck.Child(context.Background(), os.Stdin, os.Stdout)))
 	}
-	os.Exit(m.Run())
+	testscript.Main(m, map[string]func(){"tickerlake": main})
+}
+
+// TestScripts runs testdata/script: what a user types and sees.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{Dir: "testdata/script"})
 }
 
 // A program is tickerlake in a folder of the test, on the test's clock.

@@ -45,14 +45,15 @@ func (a *app) run(ctx context.Context, p *pipeline, full bool) error {
 	}
 	bar := watch.NewBar(out, time.Now, live && !a.json)
 	result, err := p.runWorkflow(ctx, full, func(at flow.Progress) {
+		job := fmt.Sprintf("%-8s", at.Job) // as long as optimize
 		switch {
 		case a.json:
 		case at.State == flow.JobRunning:
 			if live {
-				bar.Show(at.Job, at.Fraction, countsText(at.Counts))
+				bar.Show(job, at.Fraction, countsText(at.Counts))
 			}
 		default:
-			bar.End(at.Job, jobLine(at))
+			bar.End(job, jobLine(at))
 		}
 	})
 	bar.Clear()
@@ -81,7 +82,7 @@ func jobLine(at flow.Progress) string {
 
 // countsText says what became of rows, without what is zero.
 func countsText(c tickerlake.Counts) string {
-	text := fmt.Sprintf("%d rows in", c.Read)
+	text := plural(c.Read, "row") + " in"
 	for _, o := range outcomes(c) {
 		if o.n > 0 {
 			text += fmt.Sprintf(", %d %s", o.n, o.name)

@@ -43,7 +43,7 @@ func (a *app) validateCommand() *cobra.Command {
 				return reported(tickerlake.Invalid)
 			}
 			if !a.json {
-				_, err = fmt.Fprintf(a.Stdout, "%s: valid: %d sources, %d rules\n", a.file, len(file.Sources), len(file.Ruleset.Rules))
+				_, err = fmt.Fprintf(a.Stdout, "%s: valid: %s, %s\n", a.file, plural(int64(len(file.Sources)), "source"), plural(int64(len(file.Ruleset.Rules)), "rule"))
 			}
 			return err
 		},
