@@ -151,8 +151,8 @@ func (l *Lake) breakers(ctx context.Context, r quality.RuleResult, v View, t Can
 	if !ok {
 		return nil, nil
 	}
-	_, rows, err := l.Engine.Query(ctx, "SELECT DISTINCT v.symbol FROM ("+violations+") v SEMI JOIN "+l.Engine.Relation(t.New)+
-		" n ON v.symbol = n.symbol AND v.ts = n.ts ORDER BY 1")
+	_, rows, err := l.Engine.Query(ctx, "SELECT DISTINCT v.symbol FROM ("+violations+") v WHERE EXISTS (SELECT 1 FROM "+
+		l.Engine.Relation(t.New)+" n WHERE n.symbol = v.symbol AND n.ts = v.ts) ORDER BY 1")
 	if err != nil {
 		return nil, err
 	}

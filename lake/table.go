@@ -74,18 +74,8 @@ func plan(ctx context.Context, t *table.Table, ref string) ([]file, error) {
 		}
 		out = append(out, f)
 	}
-	slices.SortFunc(out, func(a, b file) int { return compareText(a.location, b.location) })
+	slices.SortFunc(out, func(a, b file) int { return strings.Compare(a.location, b.location) })
 	return slices.CompactFunc(out, func(a, b file) bool { return a.location == b.location }), nil
-}
-
-func compareText(a, b string) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }
 
 func describe(df iceberg.DataFile, daily bool) (file, error) {
