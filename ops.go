@@ -5,7 +5,7 @@ import "time"
 // The events of the ops database. Each is one JSON document in the object of its
 // table and day; the names of its fields are the columns. An event may be written
 // more than once (a crash between writing and marking): of equal IDs the one with
-// the latest At counts.
+// the latest recorded_at counts.
 
 // A Fetch records one request to a source: what was asked for and what came.
 type Fetch struct {
@@ -24,7 +24,7 @@ type Fetch struct {
 	Attempts   int64     `json:"attempts"`
 	DurationMS int64     `json:"duration_ms"`
 	Error      string    `json:"error"`
-	At         time.Time `json:"at"`
+	At         time.Time `json:"recorded_at"`
 }
 
 // A RunEvent records the state of a run of a workflow.
@@ -37,7 +37,7 @@ type RunEvent struct {
 	Ended    time.Time `json:"ended_at,omitzero"`
 	Error    string    `json:"error"`
 	Counts
-	At time.Time `json:"at"`
+	At time.Time `json:"recorded_at"`
 }
 
 // A JobEvent records the end of one attempt of a job.
@@ -51,7 +51,7 @@ type JobEvent struct {
 	Ended      time.Time `json:"ended_at,omitzero"`
 	DurationMS int64     `json:"duration_ms"`
 	Error      string    `json:"error"`
-	At         time.Time `json:"at"`
+	At         time.Time `json:"recorded_at"`
 }
 
 // A QualityResult records one rule evaluated on one table.
@@ -65,7 +65,7 @@ type QualityResult struct {
 	Message  string    `json:"message"`
 	Metrics  string    `json:"metrics"` // a JSON object
 	Score    float64   `json:"score"`   // of the whole ruleset, 0 to 1
-	At       time.Time `json:"at"`
+	At       time.Time `json:"recorded_at"`
 }
 
 // A Delivery records one object that a stream delivered.
@@ -79,7 +79,7 @@ type Delivery struct {
 	Attempts   int64     `json:"attempts"`
 	AgeSeconds float64   `json:"age_seconds"` // of the oldest record
 	Error      string    `json:"error"`
-	At         time.Time `json:"at"`
+	At         time.Time `json:"recorded_at"`
 }
 
 // A Quarantined records one row that was set aside.
@@ -93,7 +93,7 @@ type Quarantined struct {
 	Ts     string    `json:"ts"`
 	Reason string    `json:"reason"`
 	Raw    string    `json:"raw"`
-	At     time.Time `json:"at"`
+	At     time.Time `json:"recorded_at"`
 }
 
 // An ObjectEvent records that the ledger gave a raw object another state.
@@ -105,7 +105,19 @@ type ObjectEvent struct {
 	Lines int64     `json:"lines"`
 	Size  int64     `json:"size"`
 	Error string    `json:"error"`
-	At    time.Time `json:"at"`
+	At    time.Time `json:"recorded_at"`
+}
+
+// A QueryEvent records one statement of a user.
+type QueryEvent struct {
+	ID         string    `json:"id"`
+	SQL        string    `json:"sql"`
+	State      string    `json:"state"` // SUCCEEDED, FAILED or CANCELLED
+	Rows       int64     `json:"rows"`
+	DurationMS int64     `json:"duration_ms"`
+	Error      string    `json:"error"`
+	Started    time.Time `json:"started_at"`
+	At         time.Time `json:"recorded_at"`
 }
 
 // OpsTables names the tables of the ops database, each with an event of its type.
@@ -117,6 +129,7 @@ var OpsTables = map[string]any{
 	"deliveries":      Delivery{},
 	"quarantine":      Quarantined{},
 	"objects":         ObjectEvent{},
+	"queries":         QueryEvent{},
 }
 
 // Counts is what became of the rows of a run. Conservation holds:

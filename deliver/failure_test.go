@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -129,9 +130,9 @@ func TestStopWhileDown(t *testing.T) {
 func TestDiskLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, dir := newMemory(), t.TempDir()
-		down := true
+		var up atomic.Bool
 		m.fail = func(int64, string) error {
-			if down {
+			if !up.Load() {
 				return errDown
 			}
 			return nil
@@ -157,7 +158,7 @@ func TestDiskLimit(t *testing.T) {
 		if got := maps.Collect(s.Metrics())["ThrottledRecords"]; got != 1 {
 			t.Errorf("ThrottledRecords is %d", got)
 		}
-		down = false
+		up.Store(true)
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
 		put(t, s, record("again"))

@@ -161,7 +161,7 @@ func (l *Lake) rawView(ctx context.Context) (View, error) {
 func (l *Lake) opsViews(ctx context.Context) ([]View, error) {
 	var out []View
 	for name, event := range tickerlake.OpsTables {
-		v := View{Database: l.Database("ops"), Name: name, Columns: eventColumns(reflect.TypeOf(event)), Format: NDJSON, Key: "id", Version: "at", Rows: -1}
+		v := View{Database: l.Database("ops"), Name: name, Columns: eventColumns(reflect.TypeOf(event)), Format: NDJSON, Key: "id", Version: "recorded_at", Rows: -1}
 		err := l.Raw.Each(ctx, "ops/"+name+"/", "", func(o tickerlake.Object) error {
 			path, err := l.Raw.Path(o.Key)
 			v.Files = append(v.Files, path)

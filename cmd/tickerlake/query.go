@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,10 +12,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
+	"github.com/klauspost/compress/gzip"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"github.com/tickerlake/tickerlake"
+	"github.com/tickerlake/tickerlake/blob"
 	"github.com/tickerlake/tickerlake/duck"
 	"github.com/tickerlake/tickerlake/lake"
 	"github.com/tickerlake/tickerlake/query"
@@ -97,12 +102,68 @@ func (a *app) query(ctx context.Context, p *pipeline, r query.Request, format st
 	if format == "parquet" && watch.Terminal(a.Stdout) {
 		return tickerlake.Errorf(tickerlake.Invalid, "query", "--format", "parquet is not for a terminal: write it to a file with > FILE")
 	}
-	return p.ask(ctx, r, func(s *duck.Sandbox, r query.Request) error {
-		if err := query.Run(ctx, s, r, query.Output{Format: format, Width: a.width()}, a.Stdout); err != nil {
-			return err
-		}
-		return a.sayIfSimulated(p)
+	started := p.clock()
+	counter := &rowCounter{}
+	err := p.ask(ctx, r, func(s *duck.Sandbox, r query.Request) error {
+		counter.Engine = s
+		return query.Run(ctx, counter, r, query.Output{Format: format, Width: a.width()}, a.Stdout)
 	})
+	p.recordQuery(context.WithoutCancel(ctx), r.SQL, started, counter.rows, err)
+	if err != nil {
+		return err
+	}
+	return a.sayIfSimulated(p)
+}
+
+// A rowCounter counts the rows that an engine gives.
+type rowCounter struct {
+	query.Engine
+	rows int64
+}
+
+// Query counts as the rows are taken.
+func (c *rowCounter) Query(ctx context.Context, r query.Request) (query.Rows, error) {
+	rows, err := c.Engine.Query(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return &countedRows{rows, c}, nil
+}
+
+type countedRows struct {
+	query.Rows
+	counter *rowCounter
+}
+
+func (c *countedRows) Next() ([][]any, error) {
+	rows, err := c.Rows.Next()
+	c.counter.rows += int64(len(rows))
+	return rows, err
+}
+
+// recordQuery leaves the event of a statement in ops.queries. A reader does not hold
+// the delivery log, so the event is an object of its own. A lake that cannot be
+// written to answers all the same.
+func (p *pipeline) recordQuery(ctx context.Context, sql string, started time.Time, rows int64, failure error) {
+	now := p.clock().UTC()
+	id := uuid.Must(uuid.NewV7()).String()
+	e := tickerlake.QueryEvent{ID: id, SQL: sql, State: "SUCCEEDED", Rows: rows, DurationMS: now.Sub(started).Milliseconds(), Started: started.UTC(), At: now}
+	if failure != nil {
+		e.State, e.Error = "FAILED", failure.Error()
+		if errors.Is(failure, tickerlake.Canceled) {
+			e.State = "CANCELLED"
+		}
+	}
+	var body bytes.Buffer
+	z := gzip.NewWriter(&body)
+	err := json.NewEncoder(z).Encode(e)
+	if err = errors.Join(err, z.Close()); err == nil {
+		key := "ops/queries/dt=" + now.Format(time.DateOnly) + "/queries-1-" + now.Format("2006-01-02-15-04-05") + "-" + id + ".gz"
+		_, err = p.raw.Put(ctx, key, &body, blob.Condition{IfAbsent: true})
+	}
+	if err != nil {
+		p.log.WarnContext(ctx, "the statement is not in ops.queries", "why", err)
+	}
 }
 
 // width is that of the terminal, 0 if there is none.
