@@ -24,9 +24,7 @@ type kill struct {
 	acknowledged bool
 }
 
-// kills has every fault point of the program. The lake that they are tried on has
-// bars, and what is fetched has new bars, a corrected one, which makes a revision,
-// and a symbol that a rule sets aside.
+// kills has every fault point of the program.
 var kills = []kill{
 	{"collect.answered", "fetch", []int{1, 2, 3}, false},
 	{"collect.put", "fetch", []int{1, 2}, false},
@@ -97,37 +95,72 @@ func TestKillsAreComplete(t *testing.T) {
 	}
 }
 
-// TestKill kills the program after each of its durable steps. The commands after it
-// must publish every bar once, and every revision once.
-func TestKill(t *testing.T) {
-	first := history("2024-03-01", 30, "AAA", "BBB", "BAD")
-	delete(first, "BAD")
+// A crash is a lake with bars and a market that has more: new bars, a corrected one
+// and a symbol that a rule sets aside.
+type crash struct {
+	start         *pipeline
+	file          string
+	want, revised prices
+}
+
+func newCrash(t *testing.T) *crash {
+	t.Helper()
+	first := history("2024-03-01", 30, "AAA", "BBB")
 	later := history("2024-03-01", 33, "AAA", "BBB", "BAD")
 	later["AAA"][28].close += 0.5
-	m := newMarket(t, later)
 	for i := range later["BAD"] {
-		later["BAD"][i].close = 5000
-		later["BAD"][i].high = 5001
+		later["BAD"][i].close, later["BAD"][i].high = 5000, 5001
 	}
-	m.set(first)
-	start := newPipeline(t, seedFile(m.URL, "AAA, BBB"))
-	start.must("fetch")
-	start.must("run")
-	start.sameAs("bars_1d", first)
+	m := newMarket(t, first)
+	c := &crash{
+		start: newPipeline(t, seedFile(m.URL, "AAA, BBB")),
+		file:  seedFile(m.URL, "AAA, BBB, BAD", `quality: {rules: 'Rules = [ RowCount > 0, IsPrimaryKey "symbol" "ts", ColumnValues "close" < 1000 ]'}`),
+		want:  later.clone(), revised: prices{"AAA": first["AAA"][28:29]},
+	}
+	delete(c.want, "BAD")
+	c.start.must("fetch")
+	c.start.must("run")
+	c.start.sameAs("bars_1d", first)
 	m.set(later)
-	want := later.clone()
-	delete(want, "BAD")
-	revised := prices{"AAA": first["AAA"][28:29]}
+	return c
+}
 
-	file := seedFile(m.URL, "AAA, BBB, BAD", `quality: {rules: 'Rules = [ RowCount > 0, IsPrimaryKey "symbol" "ts", ColumnValues "close" < 1000 ]'}`)
+// lake is a copy of the lake.
+func (c *crash) lake(t *testing.T) *pipeline {
+	t.Helper()
+	p := newPipeline(t, c.file)
+	if err := os.CopyFS(p.path("lake"), os.DirFS(c.start.path("lake"))); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// whole demands that every bar and every revision is published once, and that
+// nothing waits.
+func (c *crash) whole(p *pipeline) {
+	p.t.Helper()
+	p.sameAs("bars_1d", c.want)
+	p.sameAs("bars_1d_revisions", c.revised)
+	p.conserved()
+	p.settled()
+	aside := p.value(`SELECT count(DISTINCT ts) FROM ops.quarantine WHERE symbol = 'BAD' AND reason LIKE 'rule ColumnValues%'`)
+	if aside != "33" {
+		p.t.Errorf("%s of the 33 bars that break the rule are in ops.quarantine", aside)
+	}
+	p.must("check")
+	before := p.still()
+	p.must("run")
+	p.unchangedSince(before)
+}
+
+// TestKill kills the program after each of its durable steps.
+func TestKill(t *testing.T) {
+	c := newCrash(t)
 	for _, k := range kills {
 		for _, n := range k.times {
 			t.Run(fmt.Sprintf("%s:%d in %s", k.point, n, k.command), func(t *testing.T) {
 				t.Parallel()
-				p := newPipeline(t, file)
-				if err := os.CopyFS(p.path("lake"), os.DirFS(start.path("lake"))); err != nil {
-					t.Fatal(err)
-				}
+				p := c.lake(t)
 				if k.command == "run" {
 					p.must("fetch")
 				}
@@ -139,19 +172,41 @@ func TestKill(t *testing.T) {
 					p.must("fetch")
 				}
 				p.must("run")
-				p.sameAs("bars_1d", want)
-				p.sameAs("bars_1d_revisions", revised)
-				p.conserved()
-				p.settled()
-				aside := p.value(`SELECT count(DISTINCT ts) FROM ops.quarantine WHERE symbol = 'BAD' AND reason LIKE 'rule ColumnValues%'`)
-				if aside != "33" {
-					t.Errorf("%s of the 33 bars that break the rule are in ops.quarantine", aside)
-				}
-				p.must("check")
-				before := p.still()
-				p.must("run")
-				p.unchangedSince(before)
+				c.whole(p)
 			})
+		}
+	}
+}
+
+// TestKillAtSystemCalls kills the program anywhere: at a number of system calls that
+// change what is on disk.
+func TestKillAtSystemCalls(t *testing.T) {
+	needStrace(t)
+	c := newCrash(t)
+	for _, command := range []string{"fetch", "run"} {
+		for calls, times := range map[string][]int{
+			"write,pwrite64":  {7, 30},
+			"fsync,fdatasync": {3, 10},
+			"openat":          {80},
+			"mkdirat,linkat,renameat,renameat2,unlinkat": {2},
+		} {
+			for _, n := range times {
+				t.Run(fmt.Sprintf("%s:%d in %s", calls, n, command), func(t *testing.T) {
+					t.Parallel()
+					p := c.lake(t)
+					if command == "run" {
+						p.must("fetch")
+					}
+					// Each thread counts its own calls: which one it is differs from run to run.
+					strace := []string{"strace", "-f", "-o", os.DevNull, "-e", "trace=" + calls, "-e", fmt.Sprintf("inject=%s:signal=KILL:when=%d", calls, n)}
+					if o := p.finish(p.command(strace, command), []string{command}); o.status != 0 && o.signal != syscall.SIGKILL {
+						t.Fatalf("%v\nwant it to be killed, or to be done", o)
+					}
+					p.must("fetch")
+					p.must("run")
+					c.whole(p)
+				})
+			}
 		}
 	}
 }

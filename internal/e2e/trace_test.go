@@ -100,12 +100,18 @@ func (d disk) unsynced(parts ...string) []string {
 	return out
 }
 
+// needStrace skips a test where strace cannot be used.
+func needStrace(t testing.TB) {
+	t.Helper()
+	if out, err := exec.Command("strace", "-o", os.DevNull, "true").CombinedOutput(); err != nil {
+		skipAloud(t, "system calls cannot be watched: strace is missing or may not trace here: %v %s", err, out)
+	}
+}
+
 // trace runs a command under strace.
 func (p *pipeline) trace(args ...string) []step {
 	p.t.Helper()
-	if out, err := exec.Command("strace", "-o", os.DevNull, "true").CombinedOutput(); err != nil {
-		skipAloud(p.t, "the order of system calls cannot be watched: strace is missing or may not trace here: %v %s", err, out)
-	}
+	needStrace(p.t)
 	file := filepath.Join(p.t.TempDir(), "trace")
 	before := []string{"strace", "-f", "-y", "-s", "64", "-o", file,
 		"-e", "trace=write,pwrite64,openat,mkdirat,fsync,fdatasync,linkat,rename,renameat,renameat2"}
