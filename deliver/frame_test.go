@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/tickerlake/tickerlake"
 	"github.com/tickerlake/tickerlake/blob"
@@ -122,4 +123,32 @@ func FuzzScan(f *testing.F) {
 			t.Errorf("%d of %d bytes are accounted for", read, len(data))
 		}
 	})
+}
+
+// The key follows from the decision alone, however its records are kept in pieces.
+func TestName(t *testing.T) {
+	key := func(prefix, stream string, version uint64, extents ...extent) string {
+		b := &batch{destination: destination{prefix: prefix}, extents: extents, gzip: true, oldest: evaluated}
+		b.name([16]byte{1}, stream, version, time.UTC)
+		return b.key
+	}
+	one := key("p/\x00/", "bars", 1, extent{first: 5, count: 4})
+	const want = "p/oWS0KqwZyeg/bars-1-2026-03-05-04-07-09-250288a7-8a1c-8745-9046-7f2c54434c9a.gz"
+	if one != want {
+		t.Errorf("key %s, want %s: keys must not change, or a crash during an upgrade delivers twice", one, want)
+	}
+	if pieces := key("p/\x00/", "bars", 1, extent{first: 5, count: 1}, extent{first: 6, count: 3}); pieces != one {
+		t.Errorf("in pieces the key is %s", pieces)
+	}
+	seen := map[string]bool{one: true}
+	for _, other := range []string{
+		key("p/\x00/", "bars", 1, extent{first: 5, count: 5}), key("p/\x00/", "bars", 1, extent{first: 6, count: 4}),
+		key("p/\x00/", "bars", 2, extent{first: 5, count: 4}), key("p/\x00/", "bar", 1, extent{first: 5, count: 4}),
+		key("q/\x00/", "bars", 1, extent{first: 5, count: 4}), key("p/\x00/", "bars", 1, extent{first: 5, count: 2}, extent{first: 8, count: 2}),
+	} {
+		if seen[other] {
+			t.Errorf("two decisions have the key %s", other)
+		}
+		seen[other] = true
+	}
 }
