@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"io"
+	"runtime"
 	"slices"
 	"sort"
 	"strings"
@@ -124,7 +125,7 @@ func (c *Catalog) discover(ctx context.Context, b Bucket, what Crawl) error {
 func scanAll(ctx context.Context, b Bucket, entries []Entry, progress func(done, total int)) ([]Facts, error) {
 	facts := make([]Facts, len(entries))
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(2)
+	group.SetLimit(runtime.GOMAXPROCS(0))
 	var mu sync.Mutex
 	done := 0
 	for i, e := range entries {

@@ -48,6 +48,54 @@ type Facts struct {
 	BadLines int64           // lines that Clean may not read: not JSON, or without identity
 	Columns  map[string]kind // by name, the kinds of value seen
 	Damage   string          // why the object cannot be read at all; nothing else counts then
+
+	form form
+}
+
+// A form is how the last good line was written: its keys in their order, each with
+// its quotes and colon, and the kinds of value that good lines had there. A line of
+// the same form is good as well and says nothing new; nearly all lines are.
+type form struct {
+	keys  [][]byte
+	kinds []kind
+}
+
+// fits reports whether a line has the form.
+func (f *form) fits(text []byte) bool {
+	i := 0
+	for n, key := range f.keys {
+		if !bytes.HasPrefix(text[i:], key) {
+			return false
+		}
+		k, j, ok := scanValue(text, i+len(key))
+		if !ok || k&f.kinds[n] == 0 || j == len(text) {
+			return false
+		}
+		i = j
+	}
+	return len(f.keys) > 0 && i == len(text)-1 && text[i] == '}'
+}
+
+// learn takes the form of a good line, as if it had no spaces between its parts.
+func (f *form) learn(keys [][]byte, kinds []kind) {
+	same := len(keys) == len(f.keys)
+	for n := 0; same && n < len(keys); n++ {
+		old := f.keys[n]
+		same = bytes.Equal(old[2:len(old)-2], keys[n])
+	}
+	if !same {
+		f.keys, f.kinds = make([][]byte, len(keys)), make([]kind, len(keys))
+		for n, key := range keys {
+			before := byte(',')
+			if n == 0 {
+				before = '{'
+			}
+			f.keys[n] = append(append([]byte{before, '"'}, key...), `":`...)
+		}
+	}
+	for n, k := range kinds {
+		f.kinds[n] |= k
+	}
 }
 
 // A Line is one line of a raw object.
@@ -121,11 +169,14 @@ func (f *Facts) line(text []byte) string {
 	if !utf8.Valid(text) {
 		return "not UTF-8"
 	}
-	var seen [32]struct {
-		key  []byte
-		kind kind
+	if f.form.fits(text) {
+		return ""
 	}
-	n := 0
+	var (
+		keys  [32][]byte
+		kinds [32]kind
+		n     int
+	)
 	i := skipSpace(text, 0)
 	if i >= len(text) || text[i] != '{' {
 		return "not a JSON object"
@@ -133,7 +184,7 @@ func (f *Facts) line(text []byte) string {
 	i = skipSpace(text, i+1)
 	for text[min(i, len(text)-1)] != '}' || i >= len(text) {
 		key, j, ok := scanString(text, i)
-		if !ok || n == len(seen) {
+		if !ok || n == len(keys) {
 			return f.slow(text)
 		}
 		if i = skipSpace(text, j); i >= len(text) || text[i] != ':' {
@@ -143,12 +194,12 @@ func (f *Facts) line(text []byte) string {
 		if !ok {
 			return f.slow(text)
 		}
-		for _, s := range seen[:n] {
-			if bytes.Equal(s.key, key) {
+		for _, other := range keys[:n] {
+			if bytes.Equal(other, key) {
 				return "the key " + string(key) + " stands twice"
 			}
 		}
-		seen[n].key, seen[n].kind = key, k
+		keys[n], kinds[n] = key, k
 		n++
 		if i = skipSpace(text, j); i >= len(text) {
 			return f.slow(text)
@@ -166,20 +217,21 @@ func (f *Facts) line(text []byte) string {
 	}
 	for _, want := range identity {
 		k := kind(0)
-		for _, s := range seen[:n] {
-			if string(s.key) == want {
-				k = s.kind
+		for n, key := range keys[:n] {
+			if string(key) == want {
+				k = kinds[n]
 			}
 		}
 		if problem := identityProblem(want, k); problem != "" {
 			return problem
 		}
 	}
-	for _, s := range seen[:n] {
-		if old, ok := f.Columns[string(s.key)]; !ok || old&s.kind == 0 {
-			f.Columns[string(s.key)] = old | s.kind
+	for n, key := range keys[:n] {
+		if old, ok := f.Columns[string(key)]; !ok || old&kinds[n] == 0 {
+			f.Columns[string(key)] = old | kinds[n]
 		}
 	}
+	f.form.learn(keys[:n], kinds[:n])
 	return ""
 }
 

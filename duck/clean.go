@@ -11,6 +11,10 @@ import (
 	"github.com/tickerlake/tickerlake/lake"
 )
 
+// splitGroup is the number of rows in a row group of the split. Each thread gathers
+// that many rows of every part in memory before it writes them, so it is small.
+const splitGroup = "20480"
+
 // maxDocument is the longest line that is read, above catalog.MaxLine.
 const maxDocument = "8388608"
 
@@ -31,7 +35,7 @@ func (e *Engine) Clean(ctx context.Context, task lake.CleanTask) (lake.CleanResu
 	raw := "SELECT filename AS object, * EXCLUDE (filename) FROM read_json(" + list(task.Files) + ", format = 'newline_delimited', compression = 'gzip', columns = {" +
 		strings.Join(fields, ", ") + "}, filename = true, maximum_object_size = " + maxDocument + ")"
 	err := e.run(ctx, "COPY (WITH raw AS ("+raw+") SELECT * FROM ("+task.Select+`)) TO `+quote(task.Dir)+
-		" (FORMAT parquet, COMPRESSION lz4_raw, PARTITION_BY (outcome, tbl, part), WRITE_PARTITION_COLUMNS true, OVERWRITE_OR_IGNORE)")
+		" (FORMAT parquet, COMPRESSION lz4_raw, ROW_GROUP_SIZE "+splitGroup+", PARTITION_BY (outcome, tbl, part), WRITE_PARTITION_COLUMNS true, OVERWRITE_OR_IGNORE)")
 	if err != nil {
 		return out, err
 	}
