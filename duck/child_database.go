@@ -154,12 +154,13 @@ func (d *database) prepare(r wireRequest, tables []query.Table) error {
 // viewSQL is the view of a table over its files, with the types that the table
 // says, whatever the files have.
 func viewSQL(t query.Table) string {
-	var empty, casts, types []string
+	var empty, casts, types, known []string
 	for _, c := range t.Columns {
 		name := identifier(c.Name)
 		empty = append(empty, fmt.Sprintf("CAST(NULL AS %s) AS %s", c.Type, name))
 		casts = append(casts, fmt.Sprintf("CAST(%s AS %s) AS %s", name, c.Type, name))
 		types = append(types, literal(c.Name)+": "+literal(c.Type))
+		known = append(known, name+" IS NOT NULL")
 	}
 	view := "CREATE VIEW " + identifier(t.Database) + "." + identifier(t.Name) + " AS "
 	if len(t.Files) == 0 {
@@ -172,7 +173,9 @@ func viewSQL(t query.Table) string {
 	list := "[" + strings.Join(files, ", ") + "]"
 	if t.Format == query.FormatNDJSON {
 		return view + "SELECT * FROM read_json(" + list + ", format='newline_delimited', compression='auto_detect', columns={" +
-			strings.Join(types, ", ") + "}, hive_partitioning=false)" + once(t)
+			strings.Join(types, ", ") + "}, hive_partitioning=false, records=true, ignore_errors=true)" +
+			// A line that is no document is no row.
+			" WHERE " + strings.Join(known, " OR ") + once(t)
 	}
 	return view + "SELECT " + strings.Join(casts, ", ") + " FROM read_parquet(" + list + ", hive_partitioning=false, union_by_name=true)" + once(t)
 }

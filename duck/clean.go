@@ -33,7 +33,7 @@ func (e *Engine) Clean(ctx context.Context, task lake.CleanTask) (lake.CleanResu
 		fields[i] = quote(f) + ": 'VARCHAR'"
 	}
 	raw := "SELECT filename AS object, * EXCLUDE (filename) FROM read_json(" + list(task.Files) + ", format = 'newline_delimited', compression = 'gzip', columns = {" +
-		strings.Join(fields, ", ") + "}, filename = true, maximum_object_size = " + maxDocument + ")"
+		strings.Join(fields, ", ") + "}, records = true, filename = true, maximum_object_size = " + maxDocument + ")"
 	err := e.run(ctx, "COPY (WITH raw AS ("+raw+") SELECT * FROM ("+task.Select+`)) TO `+quote(task.Dir)+
 		" (FORMAT parquet, COMPRESSION lz4_raw, ROW_GROUP_SIZE "+splitGroup+", PARTITION_BY (outcome, tbl, part), WRITE_PARTITION_COLUMNS true, OVERWRITE_OR_IGNORE)")
 	if err != nil {

@@ -43,7 +43,7 @@ func (l *Lake) Quality(ctx context.Context, run Run) error {
 			return nil
 		}
 		if len(aside) == 0 {
-			return tickerlake.Errorf(tickerlake.GateFailed, "lake.Quality", run.ID(),
+			return tickerlake.Errorf(tickerlake.GateFailed, "lake.Quality", "",
 				"the quality gate was not passed, prod stays as it was: %s", strings.Join(failed, "; "))
 		}
 		if c.SetAside == nil {

@@ -120,7 +120,8 @@ func (l *Lake) latestView() View {
 	return v
 }
 
-// rawView is the raw stream: every object that can be read, every column a text.
+// rawView is the raw stream: every object that can be read, every column a text. Lines
+// that are no documents are in no row; ops.quarantine has them.
 func (l *Lake) rawView(ctx context.Context) (View, error) {
 	v := View{Database: l.Database("raw"), Name: l.Stream, Format: NDJSON}
 	columns := slices.Clone(tickerlake.RawFields)
@@ -141,7 +142,7 @@ func (l *Lake) rawView(ctx context.Context) (View, error) {
 		return v, err
 	}
 	for _, e := range entries {
-		if e.State == catalog.Damaged || !e.Scanned || e.BadLines > 0 {
+		if e.State == catalog.Damaged || !e.Scanned {
 			continue
 		}
 		path, err := l.Raw.Path(e.Key)
@@ -149,7 +150,7 @@ func (l *Lake) rawView(ctx context.Context) (View, error) {
 			return v, err
 		}
 		v.Files = append(v.Files, path)
-		v.Rows += e.Lines
+		v.Rows += e.Lines - e.BadLines
 		v.Bytes += e.Size
 		if e.At.After(v.Updated) {
 			v.Updated = e.At

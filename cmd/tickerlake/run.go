@@ -44,7 +44,13 @@ func (a *app) run(ctx context.Context, p *pipeline, full bool) error {
 		out = a.Stderr
 	}
 	bar := watch.NewBar(out, time.Now, live && !a.json)
-	result, err := p.runWorkflow(ctx, full, func(at flow.Progress) {
+	resumed := func(r flow.RunResult) {
+		if !a.json {
+			bar.Clear()
+			fmt.Fprintf(out, "run %s, which was cut off, is finished: %s; now what came since\n", r.ID, countsText(r.Counts))
+		}
+	}
+	result, err := p.runWorkflow(ctx, full, resumed, func(at flow.Progress) {
 		job := fmt.Sprintf("%-8s", at.Job) // as long as optimize
 		switch {
 		case a.json:
@@ -71,13 +77,10 @@ func (a *app) run(ctx context.Context, p *pipeline, full bool) error {
 
 func jobLine(at flow.Progress) string {
 	line := fmt.Sprintf("%-9s  %s", strings.ToLower(string(at.State)), at.Elapsed.Round(time.Millisecond))
-	if counts := countsText(at.Counts); at.Error == "" && at.Counts != (tickerlake.Counts{}) {
+	if counts := countsText(at.Counts); at.State == flow.JobSucceeded && at.Counts != (tickerlake.Counts{}) {
 		line += "  " + counts
 	}
-	if at.Error != "" {
-		line += "  " + at.Error
-	}
-	return line
+	return line // the error is told at the end, and in the log
 }
 
 // countsText says what became of rows, without what is zero.

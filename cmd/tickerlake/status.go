@@ -107,13 +107,17 @@ func (a *app) printStatus(p *pipeline, s status) error {
 	for _, c := range s.Ledger {
 		rows = append(rows, []string{string(c.State), strconv.FormatInt(c.Objects, 10), strconv.FormatInt(c.Lines, 10), sizeText(c.Bytes)})
 	}
-	rows = append(rows, nil, []string{"RUN", "STATE", "STARTED (UTC)", "TOOK", "ROWS"})
+	rows = append(rows, nil, []string{"RUN", "STATE", "STARTED (UTC)", "TOOK", "ROWS OR ERROR"})
 	for _, r := range s.Runs {
 		took := "-"
 		if !r.Ended.IsZero() {
 			took = r.Ended.Sub(r.Started).Round(time.Millisecond).String()
 		}
-		rows = append(rows, []string{r.ID, string(r.State), timeText(r.Started), took, countsText(r.Counts)})
+		what := countsText(r.Counts)
+		if r.Error != "" {
+			what = r.Error // what it had done is undone
+		}
+		rows = append(rows, []string{r.ID, string(r.State), timeText(r.Started), took, what})
 	}
 	rows = append(rows, nil, []string{"DISK", "SIZE", "FILES"})
 	for _, d := range s.Disk {

@@ -12,7 +12,7 @@ const mainWorkflow = "main"
 
 // runWorkflow runs the main workflow and waits for its end. A run that was cut off is
 // finished first; what came since waits for the one after it, which follows.
-func (p *pipeline) runWorkflow(ctx context.Context, full bool, progress func(flow.Progress)) (flow.RunResult, error) {
+func (p *pipeline) runWorkflow(ctx context.Context, full bool, resumed func(flow.RunResult), progress func(flow.Progress)) (flow.RunResult, error) {
 	// What a fetch that was cut off had acknowledged is delivered first.
 	if err := p.bars.Flush(ctx); err != nil {
 		return flow.RunResult{}, err
@@ -46,6 +46,7 @@ func (p *pipeline) runWorkflow(ctx context.Context, full bool, progress func(flo
 		if err = errors.Join(err, settled); err != nil || !result.Resumed {
 			return result, err
 		}
+		resumed(result)
 	}
 }
 
