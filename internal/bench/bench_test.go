@@ -32,7 +32,7 @@ func BenchmarkPublish(b *testing.B) {
 		{"oneshot", "oneshot", unlimited},
 	}
 	for b.Loop() {
-		took, peaks := map[string][]time.Duration{}, map[string][]float64{}
+		took, peaks, cpu := map[string][]time.Duration{}, map[string][]float64{}, map[string][]float64{}
 		for round := range rounds(b) {
 			for _, r := range runs {
 				out := do(b, task{Work: r.work, Objects: objects, Market: m, MemoryMB: r.memory})
@@ -44,10 +44,11 @@ func BenchmarkPublish(b *testing.B) {
 				}
 				took[r.name] = append(took[r.name], out.Took)
 				peaks[r.name] = append(peaks[r.name], out.PeakMB)
+				cpu[r.name] = append(cpu[r.name], out.CPU)
 				for step, d := range out.Steps {
 					took[r.name+"/"+step] = append(took[r.name+"/"+step], d)
 				}
-				b.Logf("round %d: %s %.2f s, %.0f MB, %v", round, r.name, out.Took.Seconds(), out.PeakMB, out.Steps)
+				b.Logf("round %d: %s %.2f s, %.2f s of processor, %.0f MB, %v", round, r.name, out.Took.Seconds(), out.CPU, out.PeakMB, out.Steps)
 			}
 		}
 		ours := median(took["publish"]).Seconds()
@@ -56,7 +57,8 @@ func BenchmarkPublish(b *testing.B) {
 		for _, bare := range []string{"split", "oneshot"} {
 			b.ReportMetric(median(took[bare]).Seconds(), bare+"_s")
 			b.ReportMetric(greatest(peaks[bare]), bare+"_peak_MB")
-			b.ReportMetric(ratio(took["publish"], took[bare]), "x_"+bare)
+			b.ReportMetric(ratio(seconds(took["publish"]), seconds(took[bare])), "x_"+bare)
+			b.ReportMetric(ratio(cpu["publish"], cpu[bare]), "x_"+bare+"_cpu")
 		}
 		for name, d := range took {
 			if job, ok := strings.CutPrefix(name, "publish/"); ok {
@@ -88,12 +90,20 @@ func BenchmarkNews(b *testing.B) {
 
 // ratio is the median of the ratios of pairs: both of a pair ran close in time, so
 // that what else the machine does weighs on both.
-func ratio(ours, bare []time.Duration) float64 {
+func ratio(ours, bare []float64) float64 {
 	pairs := make([]float64, len(ours))
 	for i := range ours {
-		pairs[i] = ours[i].Seconds() / bare[i].Seconds()
+		pairs[i] = ours[i] / bare[i]
 	}
 	return median(pairs)
+}
+
+func seconds(values []time.Duration) []float64 {
+	out := make([]float64, len(values))
+	for i, v := range values {
+		out[i] = v.Seconds()
+	}
+	return out
 }
 
 func greatest(values []float64) (out float64) {

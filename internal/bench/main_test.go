@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -34,6 +35,7 @@ type outcome struct {
 	Rounds map[string][]time.Duration
 	Rows   int64 // rows that the result holds
 	PeakMB float64
+	CPU    float64 // seconds of processor time of the whole child
 	Error  string
 }
 
@@ -58,7 +60,7 @@ func TestMain(m *testing.M) {
 	if err != nil {
 		out.Error = err.Error()
 	}
-	out.PeakMB = peak()
+	out.PeakMB, out.CPU = peak(), processor()
 	answer, err := json.Marshal(out)
 	if err != nil {
 		panic(err)
@@ -106,6 +108,16 @@ func peak() float64 {
 		}
 	}
 	return 0
+}
+
+// processor is the time that this process spent on processors, in seconds: what else
+// a shared machine does hardly changes it.
+func processor() float64 {
+	var used syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
+		return 0
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano()).Seconds()
 }
 
 // A clock times the parts of a piece of work.
