@@ -16,8 +16,9 @@ import (
 type decoder struct {
 	name     string // of the file
 	env      Env
-	lines    map[string]int // line by path of key
-	reported map[string]bool
+	lines    map[string]int  // line by path of key
+	reported map[string]bool // keys whose value cannot be used
+	guessed  map[string]bool // keys that an unknown one was most likely meant to be
 	problems Problems
 	vars     map[string]string   // what came from the environment, by variable
 	expanded map[*yaml.Node]bool // scalars with such a part
@@ -26,19 +27,28 @@ type decoder struct {
 }
 
 func newDecoder(name string, env Env) *decoder {
-	return &decoder{name: name, env: env, lines: map[string]int{}, reported: map[string]bool{},
+	return &decoder{name: name, env: env, lines: map[string]int{}, reported: map[string]bool{}, guessed: map[string]bool{},
 		vars: map[string]string{}, expanded: map[*yaml.Node]bool{}}
 }
 
-// add reports a mistake at a line. What is said of a key later adds nothing.
-func (d *decoder) add(line int, path, format string, args ...any) {
+// say reports a mistake at a line.
+func (d *decoder) say(line int, path, format string, args ...any) {
 	d.problems = append(d.problems, Problem{File: d.name, Line: line, Key: path, Message: fmt.Sprintf(format, args...)})
+}
+
+// add reports a value that cannot be used. What could be said of it later would add
+// nothing.
+func (d *decoder) add(line int, path, format string, args ...any) {
+	d.say(line, path, format, args...)
 	d.reported[path] = true
 }
 
 // knownBad reports whether a mistake of the key, or of one that holds it, has been
 // reported.
 func (d *decoder) knownBad(path string) bool {
+	if d.guessed[path] {
+		return true
+	}
 	for ; path != ""; path = parent(path) {
 		if d.reported[path] {
 			return true
@@ -73,6 +83,9 @@ func child(path, key string) string {
 func (d *decoder) decode(n *yaml.Node, v reflect.Value, path string) {
 	if _, ok := d.lines[path]; !ok {
 		d.lines[path] = n.Line
+	}
+	if d.reported[path] {
+		return
 	}
 	if v.Kind() == reflect.Pointer {
 		if v.IsNil() {
@@ -134,9 +147,9 @@ func (d *decoder) pairs(n *yaml.Node, path string, f func(key, value *yaml.Node,
 		at := child(path, key.Value)
 		switch first, twice := seen[key.Value]; {
 		case key.Kind != yaml.ScalarNode:
-			d.add(key.Line, path, "a key is %s: want text", kind(key))
+			d.say(key.Line, path, "a key is %s: want text", kind(key))
 		case twice:
-			d.add(key.Line, at, "is there already, at line %d: keep one", first)
+			d.say(key.Line, at, "is there already, at line %d: keep one", first)
 		default:
 			seen[key.Value] = key.Line
 			d.lines[at] = key.Line
@@ -157,11 +170,11 @@ func (d *decoder) object(n *yaml.Node, v reflect.Value, path string) {
 		}
 		known := slices.Sorted(maps.Keys(fields))
 		if guess := nearest(key.Value, known); guess != "" {
-			d.add(key.Line, at, "unknown key: did you mean %s?", guess)
-			d.reported[child(path, guess)] = true
+			d.say(key.Line, at, "unknown key: did you mean %s?", guess)
+			d.guessed[child(path, guess)] = find(n, guess) == nil
 			return
 		}
-		d.add(key.Line, at, "unknown key: want one of %s", strings.Join(known, ", "))
+		d.say(key.Line, at, "unknown key: want one of %s", strings.Join(known, ", "))
 	})
 }
 

@@ -24,7 +24,8 @@ type reader struct {
 	*decoder
 	file *File
 	text []byte
-	// guessing has the sources whose preset is unknown: what they lack, it may have.
+	// guessing has the sources whose preset is unknown: what they do not say, the
+	// preset that was meant may say.
 	guessing map[string]bool
 	rules    *yaml.Node
 }
@@ -32,6 +33,10 @@ type reader struct {
 func (r *reader) read() {
 	root := r.parse()
 	if root == nil {
+		return
+	}
+	if root.Kind != yaml.MappingNode {
+		r.wrong(root, "", "keys with values, such as sources:")
 		return
 	}
 	r.expand(root, "")
@@ -52,21 +57,21 @@ var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(?s:(.*))$`)
 // parse gives the mapping that the file is, nil if it is none.
 func (r *reader) parse() *yaml.Node {
 	if len(r.text) > maxBytes {
-		r.add(1, "", "the file is longer than %d MiB: a pipeline file is short", maxBytes>>20)
+		r.say(1, "", "the file is longer than %d MiB: a pipeline file is short", maxBytes>>20)
 		return nil
 	}
 	dec := yaml.NewDecoder(bytes.NewReader(r.text))
 	var doc, more yaml.Node
 	switch err := dec.Decode(&doc); {
 	case errors.Is(err, io.EOF) || err == nil && (len(doc.Content) != 1 || doc.Content[0].Tag == "!!null"):
-		r.add(1, "", "the file is empty: tickerlake init writes one that runs")
+		r.say(1, "", "the file is empty: tickerlake init writes one that runs")
 		return nil
 	case err != nil:
 		r.syntax(err)
 		return nil
 	}
 	if err := dec.Decode(&more); err == nil {
-		r.add(more.Line, "", "a second document begins here: a pipeline file has one")
+		r.say(more.Line, "", "a second document begins here: a pipeline file has one")
 	} else if !errors.Is(err, io.EOF) {
 		r.syntax(err)
 	}
@@ -76,11 +81,11 @@ func (r *reader) parse() *yaml.Node {
 func (r *reader) syntax(err error) {
 	m := yamlLine.FindStringSubmatch(err.Error())
 	if m == nil {
-		r.add(1, "", "not YAML: %s", err)
+		r.say(1, "", "not YAML: %s", err)
 		return
 	}
 	line, _ := strconv.Atoi(m[1])
-	r.add(max(line, 1), "", "not YAML: %s", m[2])
+	r.say(max(line, 1), "", "not YAML: %s", m[2])
 }
 
 // base puts the defaults and the preset of a source under its keys.
@@ -135,8 +140,7 @@ func find(n *yaml.Node, key string) *yaml.Node {
 // bad reports a mistake of a key, unless one was found there before.
 func (r *reader) bad(path, format string, args ...any) {
 	if !r.knownBad(path) {
-		r.add(r.line(path), path, format, args...)
-		delete(r.reported, path) // a stage may have several things to say of a key
+		r.say(r.line(path), path, format, args...)
 	}
 }
 
@@ -151,7 +155,7 @@ func (r *reader) stage(path string, err error) {
 		if name == "" {
 			at = path
 		}
-		if r.guessing[path] && strings.HasPrefix(message, "missing") {
+		if _, written := r.lines[at]; r.guessing[path] && !written {
 			continue
 		}
 		r.bad(at, "%s", message)
@@ -280,7 +284,7 @@ func (r *reader) checkRules() {
 	}
 	for _, e := range found {
 		p := r.ruleProblem(path, e)
-		r.add(p.Line, p.Key, "%s", p.Message)
+		r.say(p.Line, p.Key, "%s", p.Message)
 	}
 	if rules == nil {
 		return
