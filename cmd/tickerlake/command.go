@@ -108,13 +108,17 @@ func (a *app) load() (*config.File, error) {
 	return file, nil
 }
 
-// logger makes the log of this run, on Stderr.
+// logger makes the log of this run, on Stderr: for people on a terminal, JSON
+// otherwise.
 func (a *app) logger() (*slog.Logger, error) {
 	level, err := watch.ParseLevel(a.logLevel)
 	if err != nil {
 		return nil, tickerlake.Errorf(tickerlake.Invalid, "tickerlake", "--log-level", "%w", err)
 	}
-	return slog.New(watch.NewHandler(a.Stderr, watch.LogOptions{Level: level, Secrets: &a.secrets})), nil
+	terminal := watch.Terminal(a.Stderr)
+	plain, _ := a.Env("NO_COLOR") // https://no-color.org
+	return slog.New(watch.NewHandler(a.Stderr, watch.LogOptions{
+		Level: level, Text: terminal, Color: terminal && plain == "", Secrets: &a.secrets})), nil
 }
 
 // open opens the lake of the pipeline file, runs do with it and closes it.
