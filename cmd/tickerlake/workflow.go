@@ -3,8 +3,11 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
+	"log/slog"
 
 	"github.com/tickerlake/tickerlake/flow"
+	"github.com/tickerlake/tickerlake/watch"
 )
 
 // mainWorkflow is the workflow of every pipeline.
@@ -21,8 +24,13 @@ func (p *pipeline) runWorkflow(ctx context.Context, full bool, resumed func(flow
 	if err != nil {
 		return flow.RunResult{}, err
 	}
+	var secrets watch.Secrets
+	secrets.Add(p.file.Secrets...)
 	engine, err := flow.New(p.file.Workflow, flow.Options{
 		Store: store, Clock: p.clock, Log: p.log, LogDir: p.runLogs(), Events: p.ops, Progress: progress,
+		LogHandler: func(w io.Writer) slog.Handler {
+			return watch.NewHandler(w, watch.LogOptions{Level: slog.LevelDebug, Secrets: &secrets})
+		},
 	})
 	if err != nil {
 		return flow.RunResult{}, err
