@@ -32,7 +32,7 @@ func (e *Engine) Clean(ctx context.Context, task lake.CleanTask) (lake.CleanResu
 	for i, f := range tickerlake.RawFields {
 		fields[i] = quote(f) + ": 'VARCHAR'"
 	}
-	raw := "SELECT filename AS object, * EXCLUDE (filename) FROM read_json(" + list(task.Files) + ", format = 'newline_delimited', compression = 'gzip', columns = {" +
+	raw := "SELECT filename AS object, * EXCLUDE (filename) FROM read_json(" + list(task.Files) + ", format = 'newline_delimited', compression = 'gzip', hive_partitioning = false, columns = {" +
 		strings.Join(fields, ", ") + "}, records = true, filename = true, maximum_object_size = " + maxDocument + ")"
 	err := e.run(ctx, "COPY (WITH raw AS ("+raw+") SELECT * FROM ("+task.Select+`)) TO `+quote(task.Dir)+
 		" (FORMAT parquet, COMPRESSION lz4_raw, ROW_GROUP_SIZE "+splitGroup+", PARTITION_BY (outcome, tbl, part), WRITE_PARTITION_COLUMNS true, OVERWRITE_OR_IGNORE)")
@@ -92,22 +92,22 @@ func (e *Engine) parts(ctx context.Context, all []string, files map[[3]string][]
 func (e *Engine) groups(ctx context.Context, parts []lake.Part) ([]lake.Group, error) {
 	var files []string
 	for _, p := range parts {
-		if p.Outcome == lake.OutcomeBars {
+		if p.Outcome != lake.OutcomeRejected {
 			files = append(files, p.Files...)
 		}
 	}
 	if len(files) == 0 {
 		return nil, nil
 	}
-	_, rows, err := e.query(ctx, `SELECT tbl, symbol, "interval", source, basis, currency, fetch_id, fetched_at, min(ts), max(ts), count(*) FROM `+
-		e.Relation(files)+" GROUP BY ALL ORDER BY tbl, symbol, fetched_at, fetch_id")
+	_, rows, err := e.query(ctx, `SELECT tbl, symbol, "interval", source, basis, currency, fetch_id, fetched_at, min(ts), max(ts), count(*), outcome FROM `+
+		e.Relation(files)+" GROUP BY ALL ORDER BY tbl, symbol, fetched_at, fetch_id, outcome")
 	if err != nil {
 		return nil, err
 	}
 	out := make([]lake.Group, len(rows))
 	for i, r := range rows {
 		out[i] = lake.Group{Table: text(r[0]), Symbol: text(r[1]), Interval: text(r[2]), Source: text(r[3]), Basis: text(r[4]),
-			Currency: text(r[5]), FetchID: text(r[6]), FetchedAt: moment(r[7]), MinTs: moment(r[8]), MaxTs: moment(r[9]), Rows: r[10].(int64)}
+			Currency: text(r[5]), FetchID: text(r[6]), FetchedAt: moment(r[7]), MinTs: moment(r[8]), MaxTs: moment(r[9]), Rows: r[10].(int64), Outcome: text(r[11])}
 	}
 	return out, nil
 }

@@ -47,13 +47,13 @@ func (m *merge) incoming(ctx context.Context) (string, error) {
 	if len(m.Skip) > 0 {
 		values := make([]string, len(m.Skip))
 		for i, s := range m.Skip {
-			values[i] = "(" + quote(s.Symbol) + ", " + quote(s.Source) + ", " + quote(s.Basis) + ", " + quote(s.Currency) + ")"
+			values[i] = "(" + quote(s.Symbol) + ", " + quote(s.Source) + ", " + quote(s.Basis) + ", " + quote(s.Currency) + ", " + quote(s.Interval) + ")"
 		}
-		err := m.run(ctx, "CREATE OR REPLACE TEMP TABLE skip AS SELECT * FROM (VALUES "+strings.Join(values, ", ")+") v(symbol, source, basis, currency)")
+		err := m.run(ctx, "CREATE OR REPLACE TEMP TABLE skip AS SELECT * FROM (VALUES "+strings.Join(values, ", ")+") v(symbol, source, basis, currency, \"interval\")")
 		if err != nil {
 			return "", err
 		}
-		skipped := "EXISTS (SELECT 1 FROM skip s WHERE s.symbol = i.symbol AND (s.source = '' OR (s.source = i.source AND s.basis = i.basis AND s.currency = i.currency)))"
+		skipped := "EXISTS (SELECT 1 FROM skip s WHERE s.symbol = i.symbol AND (s.source = '' OR (s.source = i.source AND s.basis = i.basis AND s.currency = i.currency AND s.\"interval\" = i.\"interval\")))"
 		if m.out.Skipped, err = m.number(ctx, "SELECT count(*) FROM "+m.Relation(m.Incoming)+" i WHERE "+skipped); err != nil {
 			return "", err
 		}
@@ -203,7 +203,9 @@ func (e *Engine) Latest(ctx context.Context, task lake.LatestTask) error {
 	}
 	var sources []string
 	if len(task.Incoming) > 0 {
-		sources = append(sources, "SELECT "+names(lake.BarColumns, "")+`, "interval", tbl AS "table" FROM `+e.Relation(task.Incoming))
+		sources = append(sources, "SELECT "+names(lake.BarColumns, "")+`, "interval", tbl AS "table" FROM `+e.Relation(task.Incoming)+
+			" i WHERE NOT EXISTS (SELECT 1 FROM (VALUES "+strings.Join(skipRows(task.Skip), ", ")+`) s(tbl, symbol, source, basis, currency, "interval")
+			WHERE s.tbl = i.tbl AND s.symbol = i.symbol AND s.source = i.source AND s.basis = i.basis AND s.currency = i.currency AND s."interval" = i."interval")`)
 	}
 	if task.Existing != "" {
 		sources = append(sources, "SELECT "+names(lake.LatestColumns, "")+" FROM "+e.Relation([]string{task.Existing}))
@@ -212,6 +214,17 @@ func (e *Engine) Latest(ctx context.Context, task lake.LatestTask) error {
 		WHERE NOT EXISTS (SELECT 1 FROM (VALUES `+strings.Join(final, ", ")+`) f(tbl, symbol, ts) WHERE f.tbl = l."table" AND f.symbol = l.symbol AND f.ts >= l.ts)
 		QUALIFY row_number() OVER (PARTITION BY symbol ORDER BY ts DESC, fetched_at DESC, fetch_id DESC) = 1
 		ORDER BY symbol) TO `+quote(task.File)+" (FORMAT parquet, COMPRESSION zstd)")
+}
+
+// skipRows are the rows of a VALUES list, one of them matching nothing.
+func skipRows(skips map[string][]lake.Skip) []string {
+	rows := []string{"('', '', '', '', '', '')"}
+	for table, list := range skips {
+		for _, s := range list {
+			rows = append(rows, "("+strings.Join([]string{quote(table), quote(s.Symbol), quote(s.Source), quote(s.Basis), quote(s.Currency), quote(s.Interval)}, ", ")+")")
+		}
+	}
+	return rows
 }
 
 func names(columns []lake.Column, prefix string) string {

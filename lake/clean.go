@@ -105,7 +105,7 @@ func (l *Lake) Clean(ctx context.Context, run Run) error {
 	}
 	if len(files) > 0 {
 		note.Result, err = l.Engine.Clean(ctx, CleanTask{
-			Files: files, Select: judgeSQL(l.Dialect), Dir: filepath.Join(l.staging(run.ID()), "split"),
+			Files: files, Select: judgeSQL(l.Dialect, l.now()), Dir: filepath.Join(l.staging(run.ID()), "split"),
 		})
 		if err != nil {
 			return err
@@ -210,7 +210,7 @@ func (l *Lake) conflicts(ctx context.Context, groups []Group) (map[string][]Skip
 		if len(differs) == 0 {
 			continue
 		}
-		skip := Skip{Symbol: g.Symbol, Source: g.Source, Basis: g.Basis, Currency: g.Currency,
+		skip := Skip{Symbol: g.Symbol, Source: g.Source, Basis: g.Basis, Currency: g.Currency, Interval: g.Interval,
 			Reason: fmt.Sprintf("%s: %s; give the source a table of its own (table:)", g.Table, strings.Join(differs, ", "))}
 		if !slices.Contains(out[g.Table], skip) {
 			out[g.Table] = append(out[g.Table], skip)

@@ -77,8 +77,9 @@ type Part struct {
 	MaxTs     time.Time `json:"max_ts"`
 }
 
-// A Group is the rows with outcome bars of one symbol from one fetch.
+// A Group is the rows of one symbol from one fetch with outcome bars or open.
 type Group struct {
+	Outcome   string    `json:"outcome"`
 	Table     string    `json:"table"`
 	Symbol    string    `json:"symbol"`
 	Interval  string    `json:"interval"`
@@ -110,12 +111,13 @@ type MergeTask struct {
 }
 
 // A Skip names rows of a table that are set aside: all of a symbol, or, with a
-// source, those of the symbol with this source, basis and currency.
+// source, those of the symbol with this source, basis, currency and interval.
 type Skip struct {
 	Symbol   string `json:"symbol"`
 	Source   string `json:"source,omitempty"`
 	Basis    string `json:"basis,omitempty"`
 	Currency string `json:"currency,omitempty"`
+	Interval string `json:"interval,omitempty"`
 	Reason   string `json:"reason"`
 }
 
@@ -133,7 +135,9 @@ type MergeResult struct {
 // A LatestTask is the renewal of the table of unfinished bars.
 type LatestTask struct {
 	Incoming []string // clean rows with outcome open
-	Existing string   // the table as it is; empty if there is none
+	// Skip says which of them are left out, by table.
+	Skip     map[string][]Skip
+	Existing string // the table as it is; empty if there is none
 	// Final is, by table and symbol, the last final bar: no older row stays.
 	Final map[[2]string]time.Time
 	File  string // to write

@@ -99,7 +99,7 @@ func (l *Lake) judge(ctx context.Context, run Run, c candidates) (failed []strin
 		if err != nil {
 			return nil, nil, err
 		}
-		if err := l.recordResult(ctx, run.ID(), v, res); err != nil {
+		if err := l.recordResult(ctx, run.ID(), c.Build, v, res); err != nil {
 			return nil, nil, err
 		}
 		for _, r := range res.Failed() {
@@ -164,7 +164,7 @@ func (l *Lake) breakers(ctx context.Context, r quality.RuleResult, v View, t Can
 	return out, nil
 }
 
-func (l *Lake) recordResult(ctx context.Context, run string, v View, res *quality.Result) error {
+func (l *Lake) recordResult(ctx context.Context, run string, build int, v View, res *quality.Result) error {
 	var events []any
 	for _, r := range res.RuleResults {
 		metrics, err := json.Marshal(r.EvaluatedMetrics)
@@ -172,7 +172,7 @@ func (l *Lake) recordResult(ctx context.Context, run string, v View, res *qualit
 			return err
 		}
 		events = append(events, tickerlake.QualityResult{
-			ID: run + "/" + v.Name + "/" + r.Name, Run: run, Table: v.Name, Snapshot: v.Snapshot, Rule: r.Description,
+			ID: fmt.Sprintf("%s/%d/%s/%s", run, build, v.Name, r.Name), Run: run, Table: v.Name, Snapshot: v.Snapshot, Rule: r.Description,
 			Result: string(r.Result), Message: r.EvaluationMessage, Metrics: string(metrics), Score: res.Score, At: l.now(),
 		})
 	}

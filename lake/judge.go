@@ -20,7 +20,7 @@ type verdict struct{ when, reason string }
 // judgeSQL is the SELECT that casts and judges the rows of the relation raw. A row
 // that breaks several rules gets the first reason. Times are compared with
 // fetched_at: what was in the future when it was fetched is judged alike whenever.
-func judgeSQL(d quality.Dialect) string {
+func judgeSQL(d quality.Dialect, now time.Time) string {
 	typed := []string{}
 	add := func(expr, name string) { typed = append(typed, expr+" AS "+name) }
 	for _, f := range tickerlake.RawFields {
@@ -28,18 +28,18 @@ func judgeSQL(d quality.Dialect) string {
 	}
 	add(quality.TryCast(`"ts"`, "timestamp"), "ts_value")
 	add(quality.TryCast(`"fetched_at"`, "timestamp"), "fetched_value")
-	add(quality.TryCast(`"row"`, "bigint"), "row_value")
+	add("CASE WHEN "+d.FullMatch(`"row"`, `-?[0-9]{1,18}`)+" THEN "+quality.TryCast(`"row"`, "bigint")+" END", "row_value")
 	add(quality.TryCast(`"final"`, "boolean"), "final_value")
 	for _, f := range numbers {
 		add(quality.TryCast(`"`+f+`"`, "double"), f+"_value")
 	}
 	daily := "interval_text = '1d'"
-	day := "CASE WHEN " + daily + " THEN date_trunc('day', ts_value) ELSE ts_value END"
+	day := "CASE WHEN reason IS NOT NULL THEN NULL WHEN " + daily + " THEN date_trunc('day', ts_value) ELSE ts_value END"
 	part := "substr(CAST(ts_value AS VARCHAR), 1, CASE WHEN " + daily + " THEN 4 ELSE 7 END)" // 2015 or 2015-03
 
 	var reason strings.Builder
 	reason.WriteString("CASE")
-	for _, v := range verdicts(d) {
+	for _, v := range verdicts(d, now) {
 		reason.WriteString("\n WHEN " + v.when + " THEN " + v.reason)
 	}
 	reason.WriteString("\n ELSE NULL END")
@@ -48,7 +48,7 @@ func judgeSQL(d quality.Dialect) string {
 judged AS (SELECT *, ` + reason.String() + ` AS reason FROM typed)
 SELECT symbol_text AS symbol, ` + day + ` AS ts, open_value AS open, high_value AS high, low_value AS low, close_value AS close,
  adj_close_value AS adj_close, volume_value AS volume, currency_text AS currency, basis_text AS basis, source_text AS source,
- final_value AS final, fetched_value AS fetched_at, fetch_id_text AS fetch_id, row_value AS "row", interval_text AS "interval",
+ final_value AS final, CASE WHEN reason IS NULL THEN fetched_value END AS fetched_at, fetch_id_text AS fetch_id, row_value AS "row", interval_text AS "interval",
  object, CASE WHEN reason IS NULL THEN NULL ELSE ts_text END AS ts_text, reason,
  CASE WHEN reason IS NOT NULL THEN 'rejected' WHEN final_value THEN 'bars' ELSE 'open' END AS outcome,
  CASE WHEN reason IS NOT NULL THEN 'none' ELSE table_text END AS tbl,
@@ -61,21 +61,40 @@ var (
 	numbers = append(append([]string{}, prices...), "volume")
 )
 
-func verdicts(d quality.Dialect) []verdict {
+// The times that a bar can have; what lies outside is a mistake of units, or a time
+// that is none, such as infinity.
+var (
+	oldest = time.Date(1800, 1, 1, 0, 0, 0, 0, time.UTC)
+	newest = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC)
+)
+
+// slack is how far the clock of a collector may be ahead.
+const slack = time.Hour
+
+func verdicts(d quality.Dialect, now time.Time) []verdict {
 	text := quality.Literal
 	unreadable := func(name string) string {
 		return text(name+" cannot be read: ") + " || substr(" + name + "_text, 1, 80)"
+	}
+	// A UTC offset other than none is not read: the engines differ about it.
+	noTime := func(name string) string {
+		value := map[string]string{"ts": "ts_value", "fetched_at": "fetched_value"}[name]
+		return d.FullMatch(name+"_text", `.*:.*[+-][0-9:]{2,6}`) + " OR " + value + " < " + quality.TimestampLiteral(oldest) + " OR " + value + " > " + quality.TimestampLiteral(newest)
 	}
 	vs := []verdict{
 		{"NOT " + d.FullMatch("symbol_text", `[A-Z0-9^][A-Z0-9.\-^=/_]{0,31}`), unreadable("symbol")},
 		{"interval_text NOT IN ('1m', '5m', '15m', '1h', '1d')", unreadable("interval")},
 		{"NOT " + d.FullMatch("table_text", `[a-z][a-z0-9_]{0,62}`) + " OR table_text = 'latest' OR table_text LIKE '%\\_revisions' ESCAPE '\\'", unreadable("table")},
-		{"ts_value IS NULL", unreadable("ts")},
-		{"fetched_value IS NULL", unreadable("fetched_at")},
+		{"ts_value IS NULL OR " + noTime("ts"), unreadable("ts")},
+		{"fetched_value IS NULL OR " + noTime("fetched_at"), unreadable("fetched_at")},
+		{"fetched_value > " + quality.TimestampLiteral(now.Add(slack)), "'fetched_at is in the future'"},
 		{"row_value IS NULL", unreadable("row")},
 		{"final_value IS NULL", "'final cannot be read: ' || coalesce(substr(final_text, 1, 80), 'missing')"},
 		{"basis_text IS NULL OR basis_text NOT IN ('raw', 'split', 'total')", "'basis cannot be read: ' || coalesce(substr(basis_text, 1, 80), 'missing')"},
 		{"currency_text IS NULL OR currency_text = ''", "'currency is missing'"},
+		{"NOT " + d.FullMatch("currency_text", `[!-~]{1,16}`), text("currency cannot be read")},
+		{"NOT " + d.FullMatch("source_text", `[ -~]{1,128}`), text("source cannot be read")},
+		{"NOT " + d.FullMatch("fetch_id_text", `[!-~]{1,64}`), text("fetch_id cannot be read")},
 	}
 	for _, f := range numbers {
 		vs = append(vs, verdict{f + "_text IS NOT NULL AND " + f + "_value IS NULL", unreadable(f)})

@@ -61,9 +61,11 @@ func (l *Lake) Publish(ctx context.Context, run Run) error {
 	if err != nil {
 		return err
 	}
-	events := make([]any, len(entries))
-	for i, e := range entries {
-		events[i] = l.objectEvent(run, e, string(catalog.Published))
+	var events []any
+	for _, e := range entries {
+		if e.State == catalog.Published {
+			events = append(events, l.objectEvent(run, e, string(e.State)))
+		}
 	}
 	return l.Events.Emit(ctx, "objects", events...)
 }
@@ -72,7 +74,7 @@ func (l *Lake) Publish(ctx context.Context, run Run) error {
 func (l *Lake) publication(_ context.Context, run Run, note cleaned, c candidates, crawl crawled) (catalog.Publication, error) {
 	p := catalog.Publication{Run: run.ID(), Claimed: crawl.Claimed}
 	for _, g := range note.Result.Groups {
-		if skipped(g, slices.Concat(note.Conflicts[g.Table], c.SetAside[g.Table])) {
+		if g.Outcome != OutcomeBars || skipped(g, slices.Concat(note.Conflicts[g.Table], c.SetAside[g.Table])) {
 			continue
 		}
 		p.Confirmations = append(p.Confirmations, catalog.Confirmation{
@@ -88,7 +90,7 @@ func (l *Lake) publication(_ context.Context, run Run, note cleaned, c candidate
 
 func skipped(g Group, skips []Skip) bool {
 	return slices.ContainsFunc(skips, func(s Skip) bool {
-		return s.Symbol == g.Symbol && (s.Source == "" || s.Source == g.Source && s.Basis == g.Basis && s.Currency == g.Currency)
+		return s.Symbol == g.Symbol && (s.Source == "" || s.Source == g.Source && s.Basis == g.Basis && s.Currency == g.Currency && s.Interval == g.Interval)
 	})
 }
 
@@ -99,7 +101,7 @@ func (l *Lake) renewLatest(ctx context.Context, run Run, note cleaned, p catalog
 	if err != nil {
 		return err
 	}
-	task := LatestTask{Final: map[[2]string]time.Time{}, File: path + ".new"}
+	task := LatestTask{Skip: note.Conflicts, Final: map[[2]string]time.Time{}, File: path + ".new"}
 	for _, part := range note.Result.Parts {
 		if part.Outcome == OutcomeOpen {
 			task.Incoming = append(task.Incoming, part.Files...)

@@ -1,6 +1,7 @@
 package lake
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -24,6 +25,10 @@ type quarantine struct {
 
 const quarantineBatch = 500
 
+// maxQuarantined is how much of a line an event repeats, in bytes: an event must fit
+// into a record, escapes included.
+const maxQuarantined = 64 << 10
+
 func (l *Lake) quarantine(run Run) *quarantine { return &quarantine{lake: l, run: run.ID()} }
 
 // add records one line of an object; q brings what is known of the row. The id
@@ -31,7 +36,10 @@ func (l *Lake) quarantine(run Run) *quarantine { return &quarantine{lake: l, run
 func (q *quarantine) add(ctx context.Context, object string, line catalog.Line, row tickerlake.Quarantined) error {
 	sum := sha256.Sum256([]byte(object + "\n" + strconv.FormatInt(line.Number, 10) + "\n" + row.Reason))
 	row.ID, row.Run, row.Object, row.Line = hex.EncodeToString(sum[:12]), q.run, object, line.Number
-	row.Raw = strings.ToValidUTF8(string(line.Text), "\uFFFD")
+	row.Raw = strings.ToValidUTF8(string(line.Text[:min(len(line.Text), maxQuarantined)]), "\uFFFD")
+	if len(line.Text) > maxQuarantined {
+		row.Raw += fmt.Sprintf(" .. (%d bytes; the object has them)", len(line.Text))
+	}
 	row.At = q.lake.now()
 	q.batch = append(q.batch, row)
 	if len(q.batch) < quarantineBatch {
@@ -68,16 +76,22 @@ func (l *Lake) quarantineSkipped(ctx context.Context, run Run, note cleaned, tab
 			files = append(files, p.Files...)
 		}
 	}
-	for _, s := range skips {
-		where := "symbol = " + quality.Literal(s.Symbol)
-		if s.Source != "" {
-			where += " AND source = " + quality.Literal(s.Source) + " AND basis = " + quality.Literal(s.Basis) + " AND currency = " + quality.Literal(s.Currency)
-		}
-		if err := l.quarantineRows(ctx, run, note, files, where, quality.Literal(s.Reason)); err != nil {
-			return err
-		}
+	if len(skips) == 0 {
+		return nil
 	}
-	return nil
+	// All in one pass over the rows and one over each object.
+	var reason strings.Builder
+	reason.WriteString("CASE")
+	for _, s := range skips {
+		reason.WriteString(" WHEN symbol = " + quality.Literal(s.Symbol))
+		if s.Source != "" {
+			reason.WriteString(" AND source = " + quality.Literal(s.Source) + " AND basis = " + quality.Literal(s.Basis) +
+				" AND currency = " + quality.Literal(s.Currency) + ` AND "interval" = ` + quality.Literal(s.Interval))
+		}
+		reason.WriteString(" THEN " + quality.Literal(s.Reason))
+	}
+	reason.WriteString(" END")
+	return l.quarantineRows(ctx, run, note, files, reason.String()+" IS NOT NULL", reason.String())
 }
 
 // quarantineRows finds the lines of clean rows in their objects and records them.
@@ -132,24 +146,27 @@ func (l *Lake) quarantineLines(ctx context.Context, q *quarantine, key string, w
 		if line.Problem != "" {
 			return nil
 		}
-		var id struct {
-			FetchID string      `json:"fetch_id"`
-			Row     json.Number `json:"row"`
-			Table   string      `json:"table"`
-		}
-		if err := json.Unmarshal(line.Text, &id); err != nil {
+		// A map, since the fields of a struct would take keys in any case.
+		var doc map[string]any
+		dec := json.NewDecoder(bytes.NewReader(line.Text))
+		dec.UseNumber()
+		if err := dec.Decode(&doc); err != nil {
 			return err
 		}
+		id, _ := doc["fetch_id"].(string)
+		table, _ := doc["table"].(string)
 		var number any
-		if n, err := id.Row.Int64(); err == nil {
-			number = n
+		if n, ok := doc["row"].(json.Number); ok {
+			if i, err := n.Int64(); err == nil {
+				number = i
+			}
 		}
-		row, ok := wanted[place(id.FetchID, number)]
+		row, ok := wanted[place(id, number)]
 		if !ok {
 			return nil
 		}
 		if row.Table == "" {
-			row.Table = id.Table
+			row.Table = table
 		}
 		return q.add(ctx, key, catalog.Line{Number: line.Number, Text: slices.Clone(line.Text)}, row)
 	})

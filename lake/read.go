@@ -130,7 +130,8 @@ func (l *Lake) rawView(ctx context.Context) (View, error) {
 		return v, err
 	}
 	for _, c := range seen {
-		if !slices.Contains(columns, c.Name) {
+		// SQL knows neither nameless columns nor two that differ in case alone.
+		if c.Name != "" && !slices.ContainsFunc(columns, func(have string) bool { return strings.EqualFold(have, c.Name) }) {
 			columns = append(columns, c.Name)
 		}
 	}
