@@ -153,8 +153,12 @@ type Series struct {
 	Basis    Basis    `json:"basis"`
 	Currency string   `json:"currency"`
 	Interval Interval `json:"interval"`
-	// Watermark is the Ts of the last final bar published or on its way.
-	Watermark time.Time `json:"watermark"`
+	// Watermark is the Ts up to which nothing is missing that a source has given: a
+	// fetch asks from there. It counts bars on their way, and is zero if all is to be
+	// asked for.
+	Watermark time.Time `json:"watermark,omitzero"`
+	// Last is the Ts of the last final bar published.
+	Last time.Time `json:"last,omitzero"`
 }
 
 // A Class says what an answer of a source is, judged by its body.

@@ -166,8 +166,10 @@ func tableError(op, database, name string, err error) error {
 		code = tickerlake.Timeout
 	case errors.Is(err, fs.ErrNotExist):
 		code = tickerlake.Damaged
-	default:
+	case diskCode(err) != tickerlake.Internal:
 		code = diskCode(err)
+	default:
+		code, err = sqliteCode("catalog.db", err)
 	}
 	return &tickerlake.Error{Code: code, Op: op, Name: strings.TrimSuffix(database+"."+name, "."), Err: err}
 }
@@ -206,21 +208,27 @@ func sqliteError(op, path string, err error) error {
 	if err == nil || errors.As(err, &coded) {
 		return err
 	}
-	code, why := diskCode(err), err
+	code, why := sqliteCode(path, err)
+	return &tickerlake.Error{Code: code, Op: op, Name: path, Err: why}
+}
+
+// sqliteCode reads the text of SQLite's errors, and adds a remedy.
+func sqliteCode(path string, err error) (tickerlake.Code, error) {
+	code := diskCode(err)
 	switch text := err.Error(); {
 	case code != tickerlake.Internal:
 	case errors.Is(err, context.Canceled):
 		code = tickerlake.Canceled
 	case strings.Contains(text, "database or disk is full"), strings.Contains(text, "disk I/O error"):
-		code, why = tickerlake.Full, fmt.Errorf("%w (is the disk full? make room and run the command again)", err)
+		return tickerlake.Full, fmt.Errorf("%w (is the disk full? make room and run the command again)", err)
 	case strings.Contains(text, "unable to open database file"), strings.Contains(text, "readonly database"):
-		code, why = tickerlake.Denied, fmt.Errorf("%w (may this user write to %s?)", err, filepath.Dir(path))
+		return tickerlake.Denied, fmt.Errorf("%w (may this user write to %s?)", err, filepath.Dir(path))
 	case strings.Contains(text, "malformed"), strings.Contains(text, "not a database"):
 		code = tickerlake.Damaged
 	case strings.Contains(text, "locked"):
 		code = tickerlake.Locked
 	}
-	return &tickerlake.Error{Code: code, Op: op, Name: path, Err: why}
+	return code, err
 }
 
 func syncDir(dir string) error {

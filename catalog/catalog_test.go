@@ -97,7 +97,8 @@ func TestWatermarks(t *testing.T) {
 		t.Errorf("a fetch without final bars moves the watermark to %v", got)
 	}
 	err := c.Publish(ctx, catalog.Publication{Run: "r", Claimed: now, Confirmations: []catalog.Confirmation{{
-		Series: tickerlake.Series{Table: "bars_1d", Symbol: "AAPL", Source: "s", Basis: "split", Currency: "USD", Interval: "1d", Watermark: day(2)},
+		Series: tickerlake.Series{Table: "bars_1d", Symbol: "AAPL", Source: "s", Basis: "split", Currency: "USD", Interval: "1d", Last: day(2)},
+		Cover:  catalog.Cover{From: day(1), To: day(2), FetchedAt: now, FetchID: "f1"},
 	}}})
 	if err != nil {
 		t.Fatal(err)
@@ -105,6 +106,17 @@ func TestWatermarks(t *testing.T) {
 	// The 3rd was on its way and did not arrive (it was quarantined, say): ask again.
 	if got := watermark("AAPL"); !got.Equal(day(2)) {
 		t.Errorf("watermark %v after publishing, want the 2nd", got)
+	}
+	// A fetch that did not tell of itself, of some window, moves nothing.
+	err = c.Publish(ctx, catalog.Publication{Run: "r", Claimed: now, Confirmations: []catalog.Confirmation{{
+		Series: tickerlake.Series{Table: "bars_1d", Symbol: "AAPL", Source: "s", Basis: "split", Currency: "USD", Interval: "1d", Last: day(7)},
+		Cover:  catalog.Cover{From: day(6), To: day(7), FetchedAt: now, FetchID: "window"},
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := watermark("AAPL"); !got.Equal(day(2)) {
+		t.Errorf("watermark %v after a window with a gap before it, want the 2nd", got)
 	}
 	pending("f4", "AAPL", day(9))
 	if got := watermark("AAPL"); !got.Equal(day(9)) {
@@ -204,6 +216,10 @@ func TestScan(t *testing.T) {
 		{`{` + identity + `,"x":NaN}`, "not JSON"},
 		{`{` + identity + `} {}`, "more than one JSON document"},
 		{`{` + identity + `,"symbol":"B"}`, "the key symbol stands twice"},
+		{`{` + identity + `,"s\u0079mbol":"B"}`, "the key symbol stands twice"},
+		{`{` + identity + `,"x":"\ud83d\ude00 \\\ud83d\ude00"}`, ""},
+		{`{` + identity + `,"x":"\ud800"}`, "a text has half a surrogate pair"},
+		{`{` + identity + `,"x":"\ude00\ud83d"}`, "a text has half a surrogate pair"},
 		{`{` + strings.Replace(identity, `"row":1`, `"row":"1"`, 1) + `}`, "row is not a number"},
 		{`{` + strings.Replace(identity, `"symbol":"A"`, `"symbol":null`, 1) + `}`, "symbol is not a text"},
 		{`[]`, "not a JSON object"},
@@ -252,4 +268,23 @@ func zipped(t testing.TB, text string) *bytes.Buffer {
 		t.Fatal(err)
 	}
 	return &out
+}
+
+// TestDamageAsksAgain: what a damaged object held is not known, so everything is asked
+// for again.
+func TestDamageAsksAgain(t *testing.T) {
+	ctx, c := context.Background(), open(t, t.TempDir())
+	if err := c.Pending(ctx, "f", tickerlake.Series{Table: "t", Symbol: "A", Watermark: now}); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Enter(ctx, tickerlake.Object{Key: "raw/bars/dt=2026-03-02/a.gz", At: now}); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Damage(ctx, "raw/bars/dt=2026-03-02/a.gz", "cut short"); err != nil {
+		t.Fatal(err)
+	}
+	series, err := c.Series(ctx, "t")
+	if err != nil || !series["A"].Watermark.IsZero() {
+		t.Errorf("the watermark is %v, %v", series["A"].Watermark, err)
+	}
 }

@@ -60,7 +60,7 @@ type CrawlReport struct {
 }
 
 // Crawl enters the objects of a stream in the ledger, claims the pending ones for
-// the run, reads each that was not read before, and records the columns and
+// the run, reads each that was not read before or whose last run failed, and records the columns and
 // partitions it finds. Damaged objects are marked; the others go on.
 func (c *Catalog) Crawl(ctx context.Context, b Bucket, what Crawl) (CrawlReport, error) {
 	var report CrawlReport
@@ -71,7 +71,7 @@ func (c *Catalog) Crawl(ctx context.Context, b Bucket, what Crawl) (CrawlReport,
 	if err != nil {
 		return report, err
 	}
-	fresh := slices.DeleteFunc(slices.Clone(claimed), func(e Entry) bool { return e.Scanned })
+	fresh := slices.DeleteFunc(slices.Clone(claimed), func(e Entry) bool { return e.Scanned && e.Failures == 0 })
 	facts, err := scanAll(ctx, b, fresh, what.Progress)
 	if err != nil {
 		return report, err
@@ -79,12 +79,8 @@ func (c *Catalog) Crawl(ctx context.Context, b Bucket, what Crawl) (CrawlReport,
 	if report.Changes, err = c.record(ctx, what.Stream, fresh, facts); err != nil {
 		return report, err
 	}
-	for _, e := range fresh {
-		if now, err := c.Object(ctx, e.Key); err != nil {
-			return report, err
-		} else if now.State == Damaged {
-			report.Damaged = append(report.Damaged, now)
-		}
+	if report.Damaged, err = c.entries(ctx, "catalog.Crawl", "state = 'damaged' AND run = ?", what.Run); err != nil {
+		return report, err
 	}
 	if report.Objects, err = c.Claimed(ctx, what.Run); err != nil {
 		return report, err
@@ -106,6 +102,9 @@ func (c *Catalog) discover(ctx context.Context, b Bucket, what Crawl) error {
 			return sqliteError("catalog.Crawl", "state.db", err)
 		}
 		if day, err := time.Parse(time.DateOnly, last.String); err == nil {
+			if today := c.clock().UTC(); day.After(today) {
+				day = today // a folder of the future must not hide those of now
+			}
 			after = what.Prefix + "dt=" + day.AddDate(0, 0, -1).Format(time.DateOnly)
 		}
 	}
@@ -177,7 +176,7 @@ func (c *Catalog) record(ctx context.Context, stream string, entries []Entry, fa
 			}
 			if f.Damage != "" {
 				// What it held is not on its way: the next fetch asks again.
-				if _, err := tx.ExecContext(ctx, "DELETE FROM delivered"); err != nil {
+				if err := askAgain(ctx, tx); err != nil {
 					return err
 				}
 				continue
@@ -185,6 +184,9 @@ func (c *Catalog) record(ctx context.Context, stream string, entries []Entry, fa
 			lines += f.Lines - f.BadLines
 			for name, k := range f.Columns {
 				seen[name] |= k
+			}
+			if e.Scanned {
+				continue // its partition has it
 			}
 			_, err := tx.ExecContext(ctx, `INSERT INTO raw_partitions (stream, dt, objects, bytes, records) VALUES (?, ?, 1, ?, ?)
 				ON CONFLICT DO UPDATE SET objects = objects + 1, bytes = bytes + excluded.bytes, records = records + excluded.records`,

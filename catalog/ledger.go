@@ -165,6 +165,18 @@ func (c *Catalog) scanned(ctx context.Context, tx *sql.Tx, key string, f Facts) 
 	return err
 }
 
+// Damage marks a pending object as one that cannot be read.
+func (c *Catalog) Damage(ctx context.Context, key, why string) error {
+	return c.update(ctx, "catalog.Damage", func(tx *sql.Tx) error {
+		if err := askAgain(ctx, tx); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, "UPDATE objects SET state = 'damaged', error = ?, updated_at = ? WHERE key = ? AND state = 'pending'",
+			why, stamp(c.clock()), key)
+		return err
+	})
+}
+
 // Fail counts a failed run for each of its objects, which stay pending.
 func (c *Catalog) Fail(ctx context.Context, run, why string) error {
 	return c.update(ctx, "catalog.Fail", func(tx *sql.Tx) error {

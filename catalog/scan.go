@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"unicode/utf8"
 
 	"github.com/klauspost/compress/gzip"
@@ -118,6 +119,7 @@ func Scan(body io.Reader, each func(Line) error) (Facts, error) {
 	}
 	in := bufio.NewReaderSize(z, 256<<10)
 	var long []byte
+	number := int64(0)
 	for {
 		line, err := in.ReadSlice('\n')
 		if errors.Is(err, bufio.ErrBufferFull) {
@@ -133,6 +135,7 @@ func Scan(body io.Reader, each func(Line) error) (Facts, error) {
 			line = append(long, line...)
 			long = long[:0]
 		}
+		number++
 		if text := bytes.TrimRight(line, "\r\n"); len(text) > 0 {
 			facts.Lines++
 			problem := facts.line(text)
@@ -140,7 +143,7 @@ func Scan(body io.Reader, each func(Line) error) (Facts, error) {
 				facts.BadLines++
 			}
 			if each != nil {
-				if err := each(Line{Number: facts.Lines, Text: text, Problem: problem}); err != nil {
+				if err := each(Line{Number: number, Text: text, Problem: problem}); err != nil {
 					return facts, err
 				}
 			}
@@ -251,28 +254,35 @@ func identityProblem(name string, k kind) string {
 // columns, or an error. DuckDB and Trino read what it lets through.
 func (f *Facts) slow(text []byte) string {
 	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.UseNumber()
-	var doc map[string]any
-	if err := dec.Decode(&doc); err != nil {
+	if t, err := dec.Token(); err != nil {
+		return "not JSON: " + err.Error()
+	} else if t != json.Delim('{') {
+		return "not a JSON object"
+	}
+	kinds := map[string]kind{}
+	for dec.More() {
+		t, err := dec.Token()
+		if err != nil {
+			return "not JSON: " + err.Error()
+		}
+		name, _ := t.(string)
+		if kinds[name] != 0 {
+			return "the key " + name + " stands twice"
+		}
+		var value json.RawMessage
+		if err := dec.Decode(&value); err != nil {
+			return "not JSON: " + err.Error()
+		}
+		kinds[name] = kindOf(value[0])
+	}
+	if _, err := dec.Token(); err != nil {
 		return "not JSON: " + err.Error()
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return "more than one JSON document in a line"
 	}
-	kinds := map[string]kind{}
-	for name, v := range doc {
-		switch v.(type) {
-		case nil:
-			kinds[name] = kindNull
-		case bool:
-			kinds[name] = kindBool
-		case json.Number:
-			kinds[name] = kindNumber
-		case string:
-			kinds[name] = kindString
-		default:
-			kinds[name] = kindNested
-		}
+	if halfPair(text) {
+		return "a text has half a surrogate pair"
 	}
 	for _, want := range identity {
 		if problem := identityProblem(want, kinds[want]); problem != "" {
@@ -283,6 +293,42 @@ func (f *Facts) slow(text []byte) string {
 		f.Columns[name] |= k
 	}
 	return ""
+}
+
+// kindOf is the kind of a JSON value by its first byte.
+func kindOf(first byte) kind {
+	switch first {
+	case '"':
+		return kindString
+	case 'n':
+		return kindNull
+	case 't', 'f':
+		return kindBool
+	case '{', '[':
+		return kindNested
+	}
+	return kindNumber
+}
+
+// halfPair reports whether an escape stands for half of a UTF-16 surrogate pair, for
+// which there is no character.
+func halfPair(text []byte) bool {
+	high := false // the escape before was the first half
+	for i := 0; i < len(text); i++ {
+		var unit uint64
+		if text[i] == '\\' && i+5 < len(text) && text[i+1] == 'u' {
+			unit, _ = strconv.ParseUint(string(text[i+2:i+6]), 16, 16)
+			i += 5
+		} else if text[i] == '\\' {
+			i++
+		}
+		low := 0xdc00 <= unit && unit < 0xe000
+		if low != high {
+			return true
+		}
+		high = 0xd800 <= unit && unit < 0xdc00
+	}
+	return high
 }
 
 func skipSpace(b []byte, i int) int {

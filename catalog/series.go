@@ -56,6 +56,16 @@ func (c *Catalog) Series(ctx context.Context, table string) (map[tickerlake.Symb
 	return out, err
 }
 
+// askAgain forgets how far the series have come: something that was on its way is
+// lost, and what it held only the source knows. The next fetches ask for all of it.
+func askAgain(ctx context.Context, tx *sql.Tx) error {
+	if _, err := tx.ExecContext(ctx, "DELETE FROM delivered"); err != nil {
+		return err
+	}
+	_, err := tx.ExecContext(ctx, "UPDATE series SET watermark = ''")
+	return err
+}
+
 // Published lists the published series of a table; their watermark is that of the
 // table itself.
 func (c *Catalog) Published(ctx context.Context, table string) (map[tickerlake.Symbol]tickerlake.Series, error) {
@@ -74,12 +84,12 @@ func (c *Catalog) AllSeries(ctx context.Context) ([]tickerlake.Series, error) {
 	var out []tickerlake.Series
 	err := c.query(ctx, "catalog.AllSeries", func(rows *sql.Rows) error {
 		var s tickerlake.Series
-		var watermark string
-		err := rows.Scan(&s.Table, &s.Symbol, &s.Source, &s.Basis, &s.Currency, &s.Interval, &watermark)
-		s.Watermark = unstamp(watermark)
+		var watermark, last string
+		err := rows.Scan(&s.Table, &s.Symbol, &s.Source, &s.Basis, &s.Currency, &s.Interval, &watermark, &last)
+		s.Watermark, s.Last = unstamp(watermark), unstamp(last)
 		out = append(out, s)
 		return err
-	}, "SELECT tbl, symbol, source, basis, currency, interval, watermark FROM series ORDER BY tbl, symbol")
+	}, "SELECT tbl, symbol, source, basis, currency, interval, watermark, last FROM series ORDER BY tbl, symbol")
 	return out, err
 }
 
@@ -105,8 +115,9 @@ type Confirmation struct {
 // A Publication is what a run makes true at once when its tables are published.
 type Publication struct {
 	Run string
-	// Confirmations has the series of the rows that were published or confirmed;
-	// their Watermark is that of the table.
+	// Confirmations has the series of the rows that were published or confirmed, with
+	// their Last. The watermark moves there if the fetch had told of it (Pending):
+	// others may have left a gap before.
 	Confirmations []Confirmation
 	// Claimed is when the run claimed its objects: what was pending then is on its
 	// way no longer.
@@ -152,10 +163,19 @@ func confirm(ctx context.Context, tx *sql.Tx, n Confirmation) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO series (tbl, symbol, source, basis, currency, interval, watermark, covers)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
-		watermark = max(watermark, excluded.watermark), covers = excluded.covers`,
-		n.Table, n.Symbol, n.Source, n.Basis, n.Currency, n.Interval, stamp(n.Watermark), string(merged))
+	var told int
+	err = tx.QueryRowContext(ctx, "SELECT count(*) FROM delivered WHERE tbl = ? AND symbol = ? AND fetch_id = ?", n.Table, n.Symbol, n.Cover.FetchID).Scan(&told)
+	if err != nil {
+		return err
+	}
+	watermark := ""
+	if told > 0 {
+		watermark = stamp(n.Last)
+	}
+	_, err = tx.ExecContext(ctx, `INSERT INTO series (tbl, symbol, source, basis, currency, interval, watermark, last, covers)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
+		watermark = max(watermark, excluded.watermark), last = max(last, excluded.last), covers = excluded.covers`,
+		n.Table, n.Symbol, n.Source, n.Basis, n.Currency, n.Interval, watermark, stamp(n.Last), string(merged))
 	return err
 }
 

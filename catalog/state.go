@@ -25,7 +25,9 @@ CREATE TABLE objects (              -- the ledger of raw objects
 CREATE INDEX objects_by_state ON objects (state, run);
 CREATE TABLE series (
 	tbl TEXT NOT NULL, symbol TEXT NOT NULL, source TEXT NOT NULL, basis TEXT NOT NULL,
-	currency TEXT NOT NULL, interval TEXT NOT NULL, watermark TEXT NOT NULL,
+	currency TEXT NOT NULL, interval TEXT NOT NULL,
+	watermark TEXT NOT NULL,        -- up to here nothing is missing
+	last TEXT NOT NULL,             -- last bar published
 	covers TEXT NOT NULL DEFAULT '[]',
 	PRIMARY KEY (tbl, symbol)
 ) STRICT;

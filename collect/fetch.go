@@ -308,7 +308,7 @@ func (r *run) record(ctx context.Context, t task, a answer, o outcome, documents
 	}
 	if o.verdict.class == tickerlake.ClassOK {
 		result.Rows = int64(len(o.rows))
-		if s.o.Watermarks != nil {
+		if s.o.Watermarks != nil && r.joins(t, o.symbol) {
 			series := tickerlake.Series{
 				Table: s.Table(), Symbol: o.symbol, Source: documents.keys["source"], Basis: s.cfg.Basis,
 				Currency: o.currency, Interval: s.cfg.Interval, Watermark: watermark(o.rows, s.session, a.at),
@@ -370,4 +370,18 @@ func watermark(rows []row, s session, at time.Time) (last time.Time) {
 		}
 	}
 	return last
+}
+
+// joins reports whether a task leaves no gap after what is known of a symbol: only then
+// does it move the watermark. A window that was given may begin anywhere.
+func (r *run) joins(t task, symbol tickerlake.Symbol) bool {
+	known := r.known[symbol].Watermark
+	switch {
+	case !r.window.given(), t.from.IsZero():
+		return true
+	case known.IsZero():
+		return !r.source.since.IsZero() && !t.from.After(r.source.since)
+	default:
+		return !t.from.After(known)
+	}
 }

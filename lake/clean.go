@@ -3,6 +3,8 @@ package lake
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -76,45 +78,51 @@ type cleaned struct {
 	Conflicts map[string][]Skip `json:"conflicts"` // by table
 }
 
+// An input is an object on its way through Clean: a local file with the lines of it that
+// are good.
+type input struct {
+	catalog.Entry
+	path  string
+	lines int64 // bad ones included
+	bad   int64
+}
+
 // Clean reads the run's objects, casts and judges their rows and splits them for
-// Optimize. Rows that cannot be used are quarantined.
+// Optimize. Rows that cannot be used are quarantined; an object that the engine cannot
+// read is damaged, and the others go on.
 func (l *Lake) Clean(ctx context.Context, run Run) error {
 	entries, err := l.Catalog.Claimed(ctx, run.ID())
 	if err != nil {
 		return err
 	}
-	note := cleaned{Objects: map[string]string{}, Conflicts: map[string][]Skip{}}
-	var lines int64
-	var files []string
-	for i, e := range entries {
-		lines += e.Lines
-		path, err := l.Raw.Path(e.Key)
-		if err != nil {
+	inputs := make([]input, 0, len(entries))
+	for _, e := range entries {
+		in := input{Entry: e, lines: e.Lines, bad: e.BadLines}
+		if in.path, err = l.Raw.Path(e.Key); err != nil {
 			return err
 		}
-		if e.BadLines > 0 {
-			note.Bad += e.BadLines
-			if path, err = l.sift(ctx, run, e, i); err != nil {
+		// A key with a wildcard would name other files to the engine.
+		if e.BadLines > 0 || strings.ContainsAny(e.Key, "*?[") {
+			whole := false
+			if in, whole, err = l.sift(ctx, run, e); err != nil {
 				return err
 			}
+			if !whole {
+				continue
+			}
 		}
-		if e.Lines > e.BadLines {
-			files = append(files, path)
-			note.Objects[path] = e.Key
-		}
+		inputs = append(inputs, in)
 	}
-	if len(files) > 0 {
-		note.Result, err = l.Engine.Clean(ctx, CleanTask{
-			Files: files, Select: judgeSQL(l.Dialect, l.now()), Dir: filepath.Join(l.staging(run.ID()), "split"),
-		})
-		if err != nil {
-			return err
-		}
+	inputs, result, err := l.split(ctx, run, inputs)
+	if err != nil {
+		return err
 	}
-	rejected := note.Result.Rows(OutcomeRejected)
-	open := note.Result.Rows(OutcomeOpen)
-	if got := note.Result.Rows(OutcomeBars) + open + rejected + note.Bad; got != lines {
-		return tickerlake.Errorf(tickerlake.Internal, "lake.Clean", run.ID(), "%d lines were read, %d rows came out", lines, got)
+	note := cleaned{Objects: map[string]string{}, Result: result}
+	var lines int64
+	for _, in := range inputs {
+		lines += in.lines
+		note.Bad += in.bad
+		note.Objects[in.path] = in.Key
 	}
 	if note.Conflicts, err = l.conflicts(ctx, note.Result.Groups); err != nil {
 		return err
@@ -125,7 +133,7 @@ func (l *Lake) Clean(ctx context.Context, run Run) error {
 	}
 	fault.Point("clean.quarantined")
 	err = run.UpdateCounts(ctx, func(c *tickerlake.Counts) {
-		*c = tickerlake.Counts{Read: lines, Quarantined: rejected + note.Bad, NotFinal: open}
+		*c = tickerlake.Counts{Read: lines, Quarantined: note.Result.Rows(OutcomeRejected) + note.Bad, NotFinal: note.Result.Rows(OutcomeOpen)}
 	})
 	if err != nil {
 		return err
@@ -133,36 +141,127 @@ func (l *Lake) Clean(ctx context.Context, run Run) error {
 	return l.note(run.ID(), "clean.json", note)
 }
 
-// sift copies the good lines of an object to staging and quarantines the bad ones.
-func (l *Lake) sift(ctx context.Context, run Run, e catalog.Entry, n int) (path string, err error) {
-	body, err := l.Raw.Open(ctx, e.Key)
+// split has the engine read the inputs. If it cannot, their good lines are copied to
+// files of the plainest form, and if that does not help, those that it cannot read alone
+// are given up as damaged. It returns what is left.
+func (l *Lake) split(ctx context.Context, run Run, inputs []input) ([]input, CleanResult, error) {
+	result, err := l.engineClean(ctx, run, inputs)
+	if err == nil || !unreadable(err) {
+		return inputs, result, err
+	}
+	run.Log().WarnContext(ctx, "the engine cannot read the objects as they are; they are copied line by line", "why", err)
+	var copies []input
+	for _, in := range inputs {
+		in, whole, err := l.sift(ctx, run, in.Entry)
+		if err != nil {
+			return nil, result, err
+		}
+		if whole {
+			copies = append(copies, in)
+		}
+	}
+	if result, err = l.engineClean(ctx, run, copies); err == nil || !unreadable(err) {
+		return copies, result, err
+	}
+	var left []input
+	for _, in := range copies {
+		_, err := l.engineClean(ctx, run, []input{in})
+		if err != nil && !unreadable(err) {
+			return nil, result, err
+		}
+		if err == nil {
+			left = append(left, in)
+		} else if err := l.damaged(ctx, run, in.Entry, err.Error()); err != nil {
+			return nil, result, err
+		}
+	}
+	result, err = l.engineClean(ctx, run, left)
+	return left, result, err
+}
+
+// unreadable reports whether an engine failed because of what it read.
+func unreadable(err error) bool {
+	code := tickerlake.CodeOf(err)
+	return code == tickerlake.Internal || code == tickerlake.Damaged || code == tickerlake.Invalid
+}
+
+// engineClean splits the inputs and counts what came out.
+func (l *Lake) engineClean(ctx context.Context, run Run, inputs []input) (CleanResult, error) {
+	var files []string
+	var good int64
+	for _, in := range inputs {
+		if in.lines > in.bad {
+			files = append(files, in.path)
+			good += in.lines - in.bad
+		}
+	}
+	if len(files) == 0 {
+		return CleanResult{}, nil
+	}
+	result, err := l.Engine.Clean(ctx, CleanTask{
+		Files: files, Select: judgeSQL(l.Dialect, l.now()), Dir: filepath.Join(l.staging(run.ID()), "split"),
+	})
 	if err != nil {
-		return "", err
+		return result, err
+	}
+	if got := result.Rows(OutcomeBars) + result.Rows(OutcomeOpen) + result.Rows(OutcomeRejected); got != good {
+		return result, tickerlake.Errorf(tickerlake.Internal, "lake.Clean", run.ID(), "%d good lines were read, %d rows came out", good, got)
+	}
+	return result, nil
+}
+
+// damaged marks an object that cannot be read after all.
+func (l *Lake) damaged(ctx context.Context, run Run, e catalog.Entry, why string) error {
+	run.Log().WarnContext(ctx, "raw object is damaged; the others go on", "object", e.Key, "why", why)
+	if err := l.Catalog.Damage(ctx, e.Key, why); err != nil {
+		return err
+	}
+	e.Error = why
+	return l.Events.Emit(ctx, "objects", l.objectEvent(run, e, string(catalog.Damaged)))
+}
+
+// sift copies the good lines of an object to staging and quarantines the bad ones. It is
+// false if the object is damaged.
+func (l *Lake) sift(ctx context.Context, run Run, e catalog.Entry) (in input, whole bool, err error) {
+	in = input{Entry: e}
+	body, err := l.Raw.Open(ctx, e.Key)
+	if errors.Is(err, tickerlake.NotFound) {
+		return in, false, l.damaged(ctx, run, e, "the object is gone")
+	}
+	if err != nil {
+		return in, false, err
 	}
 	defer body.Close()
-	dir := filepath.Join(l.staging(run.ID()), "sifted")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", err
+	name := sha256.Sum256([]byte(e.Key))
+	in.path = filepath.Join(l.staging(run.ID()), "sifted", hex.EncodeToString(name[:16])+".gz")
+	if err := os.MkdirAll(filepath.Dir(in.path), 0o755); err != nil {
+		return in, false, err
 	}
-	path = filepath.Join(dir, fmt.Sprintf("%06d.gz", n))
-	out, err := os.Create(path)
+	out, err := os.Create(in.path)
 	if err != nil {
-		return "", err
+		return in, false, err
 	}
 	defer func() { err = errors.Join(err, out.Close()) }()
 	z, err := gzip.NewWriterLevel(out, gzip.BestSpeed)
 	if err != nil {
-		return "", err
+		return in, false, err
 	}
 	q := l.quarantine(run)
-	_, err = catalog.Scan(body, func(line catalog.Line) error {
+	facts, err := catalog.Scan(body, func(line catalog.Line) error {
 		if line.Problem != "" {
 			return q.add(ctx, e.Key, line, tickerlake.Quarantined{Reason: "line cannot be read: " + line.Problem})
 		}
 		_, err := z.Write(append(slices.Clip(line.Text), '\n'))
 		return err
 	})
-	return path, errors.Join(err, z.Close(), q.flush(ctx))
+	if err = errors.Join(err, z.Close()); err != nil {
+		return in, false, err
+	}
+	if facts.Damage != "" {
+		return in, false, l.damaged(ctx, run, e, facts.Damage)
+	}
+	in.lines, in.bad = facts.Lines, facts.BadLines
+	return in, true, q.flush(ctx)
 }
 
 // conflicts finds rows whose source, basis or currency is not that of their series,

@@ -5,10 +5,12 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -380,6 +382,67 @@ func TestDamagedObject(t *testing.T) {
 			t.Errorf("%s is %s (%s), want damaged", key, e.State, e.Error)
 		}
 	}
+}
+
+// TestObjectsThatTheEngineCannotRead: gzip with a comment, wildcards in a key, an object
+// cut after it was crawled.
+func TestObjectsThatTheEngineCannotRead(t *testing.T) {
+	f := newFixture(t)
+	line := func(d doc) []byte {
+		text, err := json.Marshal(d)
+		f.must(err)
+		return append(text, '\n')
+	}
+	var commented bytes.Buffer
+	z := gzip.NewWriter(&commented)
+	z.Comment = "hello"
+	_, err := z.Write(line(good("AAPL", "2026-02-26", 10)))
+	f.must(err)
+	f.must(z.Close())
+	f.putBody("raw/bars/dt=2026-03-02/commented.gz", commented.Bytes())
+	f.putBody("raw/bars/dt=2026-03-02/a*.gz", zip(t, line(good("MSFT", "2026-02-26", 20))))
+	f.putBody("raw/bars/dt=2026-03-02/ab.gz", zip(t, line(good("GOOG", "2026-02-26", 30))))
+	f.want("counts", f.run(), tickerlake.Counts{Read: 3, Inserted: 3})
+
+	whole := zip(t, line(good("IBM", "2026-02-26", 40)))
+	cut := f.putBody("raw/bars/dt=2026-03-02/cut.gz", whole)
+	f.put(good("AAPL", "2026-02-27", 11))
+	_, err = f.gated(`Rules = [ RowCount > 1000 ]`)
+	if !errors.Is(err, tickerlake.GateFailed) {
+		t.Fatal(err)
+	}
+	f.putBody(cut, whole[:len(whole)-4])
+	f.want("counts after the object was cut", f.run(), tickerlake.Counts{Read: 1, Inserted: 1})
+	e, err := f.cat.Object(context.Background(), cut)
+	f.must(err)
+	f.want("state", e.State, catalog.Damaged)
+}
+
+// TestRevisionsOfFailedPublishing: revisions that are out before their bars are taken
+// back with a run that fails in between.
+func TestRevisionsOfFailedPublishing(t *testing.T) {
+	f := newFixture(t)
+	ctx := context.Background()
+	f.put(good("AAPL", "2026-02-26", 10))
+	f.run()
+	f.put(good("AAPL", "2026-02-26", 12).with("fetched_at", "2026-03-02T21:45:00.000000Z", "fetch_id", "f2"))
+	f.runs++
+	r := newRun(f)
+	f.must(f.lake.Crawl(ctx, r, false))
+	f.must(f.lake.Clean(ctx, r))
+	f.must(f.lake.Optimize(ctx, r))
+	metadata, err := filepath.Glob(filepath.Join(f.dir, "buckets", "prod", "bars_1d", "metadata"))
+	f.must(err)
+	f.must(os.Rename(metadata[0], metadata[0]+".away"))
+	if err := f.lake.Publish(ctx, r); err == nil {
+		t.Fatal("published without metadata")
+	}
+	f.must(os.Rename(metadata[0]+".away", metadata[0]))
+	f.want("revisions that are out", len(f.view("prod.bars_1d_revisions").Files), 1)
+	f.must(f.lake.Abandon(ctx, r.id, errors.New("no metadata")))
+	f.want("revisions that were taken back", len(f.view("prod.bars_1d_revisions").Files), 0)
+	f.want("counts", f.run(), tickerlake.Counts{Read: 1, Replaced: 1})
+	f.want("revisions", f.rows("prod.bars_1d_revisions", "symbol, close"), []string{"AAPL 10"})
 }
 
 func TestColumnsThatChange(t *testing.T) {

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/apache/iceberg-go/table"
+
 	"github.com/tickerlake/tickerlake"
 	"github.com/tickerlake/tickerlake/catalog"
 	"github.com/tickerlake/tickerlake/internal/fault"
@@ -80,7 +82,7 @@ func (l *Lake) publication(_ context.Context, run Run, note cleaned, c candidate
 		p.Confirmations = append(p.Confirmations, catalog.Confirmation{
 			Series: tickerlake.Series{
 				Table: g.Table, Symbol: tickerlake.Symbol(g.Symbol), Source: g.Source, Basis: tickerlake.Basis(g.Basis),
-				Currency: g.Currency, Interval: tickerlake.Interval(g.Interval), Watermark: g.MaxTs,
+				Currency: g.Currency, Interval: tickerlake.Interval(g.Interval), Last: g.MaxTs,
 			},
 			Cover: catalog.Cover{From: g.MinTs, To: g.MaxTs, FetchedAt: g.FetchedAt, FetchID: g.FetchID},
 		})
@@ -124,8 +126,8 @@ func (l *Lake) renewLatest(ctx context.Context, run Run, note cleaned, p catalog
 	}
 	for _, s := range series {
 		key := [2]string{s.Table, string(s.Symbol)}
-		if s.Watermark.After(task.Final[key]) {
-			task.Final[key] = s.Watermark
+		if s.Last.After(task.Final[key]) {
+			task.Final[key] = s.Last
 		}
 	}
 	if err := l.Engine.Latest(ctx, task); err != nil {
@@ -137,9 +139,49 @@ func (l *Lake) renewLatest(ctx context.Context, run Run, note cleaned, p catalog
 // Finish removes the intermediate files of a run that has ended.
 func (l *Lake) Finish(run string) error { return os.RemoveAll(l.staging(run)) }
 
+// retract takes back the revisions of bars that were not published after all: the next
+// run makes them again.
+func (l *Lake) retract(ctx context.Context, run string) error {
+	var c candidates
+	if ok, err := l.noted(run, "candidates.json", &c); err != nil || !ok {
+		return err
+	}
+	for _, t := range c.Tables {
+		if t.Revisions == 0 {
+			continue
+		}
+		bars, err := l.Catalog.LoadTable(ctx, l.prod(), t.Table)
+		if err != nil {
+			return err
+		}
+		if head := headOf(bars, table.MainBranch); head != nil && *head == t.Snapshot {
+			continue // the bars are out
+		}
+		revisions, err := l.Catalog.LoadTable(ctx, l.prod(), t.Table+revisionsSuffix)
+		if err != nil {
+			return err
+		}
+		if head := headOf(revisions, table.MainBranch); head == nil || *head != t.Revisions {
+			continue
+		}
+		var back table.Update = table.NewRemoveSnapshotRefUpdate(table.MainBranch)
+		if t.RevisionsBase != nil {
+			back = table.NewSetSnapshotRefUpdate(table.MainBranch, *t.RevisionsBase, table.BranchRef, 0, 0, 0)
+		}
+		err = l.Catalog.Commit(ctx, revisions, []table.Requirement{table.AssertRefSnapshotID(table.MainBranch, &t.Revisions)}, []table.Update{back})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Abandon gives up a failed run: its candidates are dropped, its objects wait for
 // the next run, which tries them again.
 func (l *Lake) Abandon(ctx context.Context, run string, why error) error {
+	if err := l.retract(ctx, run); err != nil {
+		return err
+	}
 	names, err := l.Catalog.ListTables(ctx, l.prod())
 	if err != nil {
 		return err

@@ -3,6 +3,8 @@ package main
 import (
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -121,4 +123,59 @@ func TestAnotherBasis(t *testing.T) {
 	if got := p.ask("SELECT count(DISTINCT basis) FROM adjusted_1d"); got != "1" {
 		t.Errorf("a table of its own: %s", got)
 	}
+}
+
+const quarter = "sources: {market: {preset: simulated, since: 2025-11-03, symbols: [AAA, BBB]}}\n"
+
+// complete compares the lake with one that has fetched everything at once.
+func (p *program) complete() {
+	p.Helper()
+	fresh := newProgram(p.T, quarter)
+	fresh.now = p.now
+	fresh.do("fetch")
+	fresh.do("run")
+	if got, want := p.ask(everyBar), fresh.ask(everyBar); got != want {
+		p.Errorf("bars are missing or differ:\n%s", got)
+	}
+}
+
+// TestWindowsLeaveNoHole: what a given window left out, the next plain fetch brings.
+func TestWindowsLeaveNoHole(t *testing.T) {
+	p := newProgram(t, quarter)
+	p.do("fetch", "--from", "2025-12-01", "--to", "2025-12-20")
+	p.do("fetch", "--from", "2026-02-20")
+	p.do("run")
+	p.do("fetch")
+	p.do("run")
+	p.complete()
+}
+
+// TestDamageIsAskedAgain: what an object held that cannot be read, the next fetch brings.
+func TestDamageIsAskedAgain(t *testing.T) {
+	p := newProgram(t, quarter)
+	p.do("fetch")
+	p.do("run")
+	p.now = p.now.AddDate(0, 0, 30)
+	p.do("fetch")
+	objects, err := filepath.Glob(filepath.Join(p.dir, "lake/buckets/raw/raw/bars/dt=*/*.gz"))
+	if err != nil || len(objects) < 2 {
+		t.Fatal(objects, err)
+	}
+	if err := os.Truncate(objects[len(objects)-1], 100); err != nil {
+		t.Fatal(err)
+	}
+	p.now = p.now.AddDate(0, 0, 10)
+	p.do("fetch")
+	p.do("run")
+	p.do("fetch")
+	p.do("run")
+	p.complete()
+}
+
+// TestLakeBelowAnyFolder: a folder named like a partition says nothing of the rows.
+func TestLakeBelowAnyFolder(t *testing.T) {
+	p := newProgram(t, "lake: ./symbol=ZZZ/lake\n"+quarter)
+	p.do("fetch")
+	p.do("run")
+	p.complete()
 }

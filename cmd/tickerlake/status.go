@@ -94,11 +94,11 @@ func (a *app) printStatus(p *pipeline, s status) error {
 	rows := [][]string{{"TABLE", "SYMBOL", "SOURCE", "LAST FINAL BAR", "AGE"}}
 	now := p.clock()
 	for _, x := range s.Series {
-		last := x.Watermark.UTC().Format(time.DateTime)
+		last := x.Last.UTC().Format(time.DateTime)
 		if x.Interval.Daily() {
-			last = x.Watermark.UTC().Format(time.DateOnly)
+			last = x.Last.UTC().Format(time.DateOnly)
 		}
-		rows = append(rows, []string{x.Table, string(x.Symbol), x.Source, last, ageText(now.Sub(x.Watermark))})
+		rows = append(rows, []string{x.Table, string(x.Symbol), x.Source, last, ageText(now.Sub(x.Last))})
 	}
 	if len(s.Series) == 0 {
 		rows = append(rows, []string{"nothing is published yet"})
