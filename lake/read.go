@@ -138,12 +138,13 @@ func (l *Lake) rawView(ctx context.Context) (View, error) {
 	for _, c := range columns {
 		v.Columns = append(v.Columns, Column{Name: c, Type: "VARCHAR"})
 	}
+	unread := false
 	entries, err := l.Catalog.Objects(ctx, "")
 	if err != nil {
 		return v, err
 	}
 	for _, e := range entries {
-		if e.State == catalog.Damaged || !e.Scanned {
+		if e.State == catalog.Damaged {
 			continue
 		}
 		path, err := l.Raw.Path(e.Key)
@@ -151,11 +152,17 @@ func (l *Lake) rawView(ctx context.Context) (View, error) {
 			return v, err
 		}
 		v.Files = append(v.Files, path)
+		if !e.Scanned {
+			unread = true
+		}
 		v.Rows += e.Lines - e.BadLines
 		v.Bytes += e.Size
 		if e.At.After(v.Updated) {
 			v.Updated = e.At
 		}
+	}
+	if unread {
+		v.Rows = -1 // known when the next run has read them
 	}
 	return v, nil
 }
