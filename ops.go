@@ -56,7 +56,7 @@ type JobEvent struct {
 
 // A QualityResult records one rule evaluated on one table.
 type QualityResult struct {
-	ID       string    `json:"id"` // run/table/number of the rule
+	ID       string    `json:"id"` // run/build/table/number of the rule
 	Run      string    `json:"run"`
 	Table    string    `json:"table"`
 	Snapshot int64     `json:"snapshot"`
