@@ -274,8 +274,20 @@ func zipped(t testing.TB, text string) *bytes.Buffer {
 // for again.
 func TestDamageAsksAgain(t *testing.T) {
 	ctx, c := context.Background(), open(t, t.TempDir())
-	if err := c.Pending(ctx, "f", tickerlake.Series{Table: "t", Symbol: "A", Watermark: now}); err != nil {
-		t.Fatal(err)
+	published := catalog.Publication{Run: "r", Claimed: now, Confirmations: []catalog.Confirmation{{
+		Series: tickerlake.Series{Table: "t", Symbol: "A", Interval: "1d", Last: now},
+		Cover:  catalog.Cover{From: now, To: now, FetchedAt: now, FetchID: "f"},
+	}}}
+	for _, err := range []error{
+		c.Pending(ctx, "f", tickerlake.Series{Table: "t", Symbol: "A", Watermark: now}), c.Publish(ctx, published),
+		c.Pending(ctx, "g", tickerlake.Series{Table: "t", Symbol: "A", Watermark: now}),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if series, err := c.Series(ctx, "t"); err != nil || !series["A"].Watermark.Equal(now) {
+		t.Fatalf("before the damage: %+v, %v", series, err)
 	}
 	if err := c.Enter(ctx, tickerlake.Object{Key: "raw/bars/dt=2026-03-02/a.gz", At: now}); err != nil {
 		t.Fatal(err)

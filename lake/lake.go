@@ -47,7 +47,6 @@ type Options struct {
 	Rules   *quality.Ruleset // nil: nothing to check
 	Events  Events
 	Clock   tickerlake.Clock
-	Log     *slog.Logger
 }
 
 // A Lake is the set of tables under one folder, with one writer.

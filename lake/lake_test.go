@@ -142,7 +142,7 @@ func (f *fixture) open() {
 	f.engine = duck.NewEngine(duck.EngineOptions{Spill: filepath.Join(f.dir, "tmp"), MemoryMB: 256, Threads: 2})
 	f.lake = lake.New(lake.Options{
 		Dir: f.dir, Catalog: f.cat, Raw: f.raw, Stream: "bars", Prefix: "raw/bars/", Engine: f.engine,
-		Dialect: quality.DuckDB, Events: f.events, Clock: f.clock, Log: slog.New(slog.DiscardHandler),
+		Dialect: quality.DuckDB, Events: f.events, Clock: f.clock,
 	})
 }
 

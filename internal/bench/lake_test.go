@@ -111,7 +111,7 @@ func openLake(ctx context.Context, t task) (*pipeline, error) {
 	engine := duck.NewEngine(duck.EngineOptions{Spill: filepath.Join(t.Dir, "tmp"), MemoryMB: t.MemoryMB})
 	return &pipeline{dir: t.Dir, engine: engine, Lake: lake.New(lake.Options{
 		Dir: t.Dir, Catalog: cat, Raw: bucket{dir}, Stream: "bars", Prefix: "raw/bars/", Engine: engine,
-		Dialect: quality.DuckDB, Rules: ruleset, Events: silence{}, Clock: now, Log: slog.New(slog.DiscardHandler),
+		Dialect: quality.DuckDB, Rules: ruleset, Events: silence{}, Clock: now,
 	})}, nil
 }
 
