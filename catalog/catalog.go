@@ -51,7 +51,7 @@ func Open(ctx context.Context, dir string, clock tickerlake.Clock) (*Catalog, er
 	if c.state, err = openSQLite(ctx, filepath.Join(dir, "state.db")); err != nil {
 		return nil, err
 	}
-	if err := c.migrate(ctx); err != nil {
+	if _, err := c.version(ctx, c.state); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
 	if c.tables, err = openSQLite(ctx, filepath.Join(dir, "catalog.db")); err != nil {
@@ -72,6 +72,9 @@ func Open(ctx context.Context, dir string, clock tickerlake.Clock) (*Catalog, er
 	})
 	if err != nil {
 		return nil, errors.Join(sqliteError("catalog.Open", filepath.Join(dir, "catalog.db"), err), c.Close())
+	}
+	if err := c.migrate(ctx); err != nil {
+		return nil, errors.Join(err, c.Close())
 	}
 	if err := syncDir(dir); err != nil {
 		return nil, errors.Join(err, c.Close())

@@ -96,7 +96,7 @@ func TestWatermarks(t *testing.T) {
 	if got := watermark("MSFT"); !got.IsZero() {
 		t.Errorf("a fetch without final bars moves the watermark to %v", got)
 	}
-	err := c.Publish(ctx, catalog.Publication{Run: "r", Claimed: now, Confirmations: []catalog.Confirmation{{
+	err := c.Publish(ctx, catalog.Publication{Run: "r1", Claimed: now, Confirmations: []catalog.Confirmation{{
 		Series: tickerlake.Series{Table: "bars_1d", Symbol: "AAPL", Source: "s", Basis: "split", Currency: "USD", Interval: "1d", Last: day(2)},
 		Cover:  catalog.Cover{From: day(1), To: day(2), FetchedAt: now, FetchID: "f1"},
 	}}})
@@ -108,7 +108,7 @@ func TestWatermarks(t *testing.T) {
 		t.Errorf("watermark %v after publishing, want the 2nd", got)
 	}
 	// A fetch that did not tell of itself, of some window, moves nothing.
-	err = c.Publish(ctx, catalog.Publication{Run: "r", Claimed: now, Confirmations: []catalog.Confirmation{{
+	err = c.Publish(ctx, catalog.Publication{Run: "r2", Claimed: now, Confirmations: []catalog.Confirmation{{
 		Series: tickerlake.Series{Table: "bars_1d", Symbol: "AAPL", Source: "s", Basis: "split", Currency: "USD", Interval: "1d", Last: day(7)},
 		Cover:  catalog.Cover{From: day(6), To: day(7), FetchedAt: now, FetchID: "window"},
 	}}})
@@ -140,7 +140,7 @@ func TestCovers(t *testing.T) {
 				truth[d] = at
 			}
 		}
-		err := c.Publish(ctx, catalog.Publication{Run: "r", Confirmations: []catalog.Confirmation{{
+		err := c.Publish(ctx, catalog.Publication{Run: fmt.Sprint("r", i), Confirmations: []catalog.Confirmation{{
 			Series: tickerlake.Series{Table: "t", Symbol: "A", Interval: "1d"},
 			Cover:  catalog.Cover{From: day(from), To: day(to), FetchedAt: at, FetchID: fmt.Sprint(i)},
 		}}})
@@ -148,7 +148,7 @@ func TestCovers(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	covers, err := c.Covers(ctx, "t")
+	covers, err := c.Covers(ctx, "t", time.Time{})
 	if err != nil {
 		t.Fatal(err)
 	}

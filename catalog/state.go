@@ -10,9 +10,15 @@ import (
 	"github.com/tickerlake/tickerlake"
 )
 
-// stateVersion is the version of the tables below, kept in user_version.
-const stateVersion = 1
+// stateVersion is the version of the tables below, kept in user_version. It is the
+// version of the lake's format.
+const stateVersion = 2
 
+// stateSchema makes the tables of stateVersion.
+//
+// A publication is what one run made true, numbered by seq. Rows that a rollback must be
+// able to bring back are versions: born is the seq of the publication that wrote them,
+// died that of the one that took them out, NULL while they are current.
 const stateSchema = `
 CREATE TABLE objects (              -- the ledger of raw objects
 	key TEXT PRIMARY KEY, dt TEXT NOT NULL, size INTEGER NOT NULL, etag TEXT NOT NULL,
@@ -20,21 +26,52 @@ CREATE TABLE objects (              -- the ledger of raw objects
 	state TEXT NOT NULL,            -- pending, published, held, damaged
 	run TEXT NOT NULL DEFAULT '',   -- the run that works on it or published it
 	scanned INTEGER NOT NULL DEFAULT 0, lines INTEGER NOT NULL DEFAULT 0, bad_lines INTEGER NOT NULL DEFAULT 0,
-	failures INTEGER NOT NULL DEFAULT 0, error TEXT NOT NULL DEFAULT '', updated_at TEXT NOT NULL
+	failures INTEGER NOT NULL DEFAULT 0, gate_failures INTEGER NOT NULL DEFAULT 0,
+	replay INTEGER,                 -- after a rollback: the seq it had, its turn when it is released
+	error TEXT NOT NULL DEFAULT '', updated_at TEXT NOT NULL
 ) STRICT;
 CREATE INDEX objects_by_state ON objects (state, run);
+CREATE TABLE publications (         -- the runs that have published
+	run TEXT PRIMARY KEY, seq INTEGER NOT NULL, published_at TEXT NOT NULL
+) STRICT;
+CREATE INDEX publications_by_seq ON publications (seq);
 CREATE TABLE series (
 	tbl TEXT NOT NULL, symbol TEXT NOT NULL, source TEXT NOT NULL, basis TEXT NOT NULL,
 	currency TEXT NOT NULL, interval TEXT NOT NULL,
 	watermark TEXT NOT NULL,        -- up to here nothing is missing
 	last TEXT NOT NULL,             -- last bar published
-	covers TEXT NOT NULL DEFAULT '[]',
-	PRIMARY KEY (tbl, symbol)
+	born INTEGER NOT NULL, died INTEGER,
+	PRIMARY KEY (tbl, symbol, born)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX series_current ON series (tbl, symbol) WHERE died IS NULL;
+CREATE TABLE covers (               -- spans that a fetch has confirmed; times are microseconds since 1970
+	tbl TEXT NOT NULL, symbol TEXT NOT NULL, from_ts INTEGER NOT NULL, to_ts INTEGER NOT NULL,
+	fetched_at INTEGER NOT NULL, fetch_id TEXT NOT NULL, born INTEGER NOT NULL, died INTEGER
 ) STRICT;
+CREATE INDEX covers_current ON covers (tbl, symbol) WHERE died IS NULL;
 CREATE TABLE delivered (            -- last final bars on their way, by fetch
 	tbl TEXT NOT NULL, symbol TEXT NOT NULL, fetch_id TEXT NOT NULL, recorded_at TEXT NOT NULL, ts TEXT NOT NULL,
+	held INTEGER NOT NULL DEFAULT 0, -- 1: their objects are held, so that they are not on their way
 	PRIMARY KEY (tbl, symbol, fetch_id)
 ) STRICT;
+CREATE TABLE feeds (                -- what a published object fed
+	key TEXT NOT NULL, tbl TEXT NOT NULL, source TEXT NOT NULL,
+	born INTEGER,                   -- the seq since when its rows are in the table; NULL: taken back
+	fetched_at INTEGER NOT NULL,    -- of its oldest row, in microseconds since 1970
+	PRIMARY KEY (key, tbl, source)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX feeds_by_seq ON feeds (tbl, born);
+CREATE TABLE paused (               -- sources that are not asked
+	source TEXT PRIMARY KEY, since TEXT NOT NULL, reason TEXT NOT NULL
+) STRICT;
+CREATE TABLE rollbacks (            -- that are decided and not done yet
+	tbl TEXT PRIMARY KEY, run TEXT NOT NULL, snapshot INTEGER NOT NULL, seq INTEGER NOT NULL,
+	plan TEXT NOT NULL, started_at TEXT NOT NULL
+) STRICT;
+CREATE TABLE rewound (              -- watermarks that hold again when all that is held is published
+	tbl TEXT NOT NULL, symbol TEXT NOT NULL, watermark TEXT NOT NULL,
+	PRIMARY KEY (tbl, symbol)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE raw_columns (          -- what the crawler saw in a stream
 	stream TEXT NOT NULL, name TEXT NOT NULL, kinds TEXT NOT NULL, added_at TEXT NOT NULL, seen_at TEXT NOT NULL,
 	gone INTEGER NOT NULL DEFAULT 0,
@@ -44,30 +81,71 @@ CREATE TABLE raw_partitions (
 	stream TEXT NOT NULL, dt TEXT NOT NULL, objects INTEGER NOT NULL, bytes INTEGER NOT NULL, records INTEGER NOT NULL,
 	PRIMARY KEY (stream, dt)
 ) STRICT;
+CREATE TABLE decisions (            -- of users about quarantined rows
+	id TEXT PRIMARY KEY,            -- of the quarantined row
+	decision TEXT NOT NULL,         -- accepted, rejected
+	decided_at TEXT NOT NULL, tbl TEXT NOT NULL, symbol TEXT NOT NULL, ts TEXT NOT NULL, fetch_id TEXT NOT NULL
+) STRICT;
+CREATE INDEX decisions_by_key ON decisions (tbl, symbol, ts);
+CREATE TABLE garbage (              -- files that no snapshot needs, while readers may
+	location TEXT PRIMARY KEY, since TEXT NOT NULL
+) STRICT;
+CREATE TABLE tidied (               -- when what was tidied last
+	what TEXT PRIMARY KEY, at TEXT NOT NULL, seq INTEGER NOT NULL
+) STRICT;
+CREATE TABLE measured (             -- earlier results of quality metrics
+	tbl TEXT NOT NULL, metric TEXT NOT NULL, run TEXT NOT NULL, at TEXT NOT NULL, value REAL NOT NULL,
+	PRIMARY KEY (tbl, metric, run)
+) STRICT;
+CREATE TABLE partition_measures (   -- aggregates of one partition, whose files never change
+	tbl TEXT NOT NULL, files TEXT NOT NULL, aggregate TEXT NOT NULL, value ANY,
+	PRIMARY KEY (tbl, files, aggregate)
+) STRICT;
 `
 
+// A step takes state.db from one version to the next, within a transaction.
+type step func(ctx context.Context, c *Catalog, tx *sql.Tx) error
+
+// steps lead from version i+1 to i+2.
+var steps = []step{versionsOfRows}
+
+// version reads the version of state.db, and refuses that of a newer program.
+func (c *Catalog) version(ctx context.Context, db interface {
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}) (version int, err error) {
+	if err := db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
+		return 0, sqliteError("catalog.Open", "state.db", err)
+	}
+	if version > stateVersion {
+		return 0, tickerlake.Errorf(tickerlake.Invalid, "catalog.Open", "state.db",
+			"the lake has state version %d, this program knows up to %d: use a newer tickerlake", version, stateVersion)
+	}
+	return version, nil
+}
+
+// migrate makes the tables, or brings those of an older program to this version.
 func (c *Catalog) migrate(ctx context.Context) error {
-	var version int
-	err := c.state.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version)
-	if err != nil || version == stateVersion {
-		return sqliteError("catalog.Open", "state.db", err)
+	if version, err := c.version(ctx, c.state); err != nil || version == stateVersion {
+		return err
 	}
 	return c.update(ctx, "catalog.Open", func(tx *sql.Tx) error {
-		var version int
-		if err := tx.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
+		version, err := c.version(ctx, tx)
+		if err != nil || version == stateVersion {
 			return err
 		}
-		switch {
-		case version == stateVersion:
-			return nil
-		case version > stateVersion:
-			return tickerlake.Errorf(tickerlake.Invalid, "catalog.Open", "state.db",
-				"the lake has state version %d, this program knows up to %d: use a newer tickerlake", version, stateVersion)
+		if version == 0 {
+			_, err = tx.ExecContext(ctx, stateSchema)
+		} else {
+			for _, s := range steps[version-1:] {
+				if err = s(ctx, c, tx); err != nil {
+					break
+				}
+			}
 		}
-		if _, err := tx.ExecContext(ctx, stateSchema); err != nil {
+		if err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", stateVersion))
+		_, err = tx.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", stateVersion))
 		return err
 	})
 }

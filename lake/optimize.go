@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/tickerlake/tickerlake"
 	"github.com/tickerlake/tickerlake/catalog"
@@ -174,7 +175,13 @@ func (b *builder) table(ctx context.Context, parts []Part, progress func(tickerl
 // covers gives the covers that are later than rows of this run: none, unless an old
 // fetch arrives after a newer one.
 func (b *builder) covers(ctx context.Context) (map[string][]catalog.Cover, error) {
-	all, err := b.lake.Catalog.Covers(ctx, b.name)
+	var oldest time.Time
+	for _, g := range b.groups {
+		if g.Table == b.name && (oldest.IsZero() || g.FetchedAt.Before(oldest)) {
+			oldest = g.FetchedAt
+		}
+	}
+	all, err := b.lake.Catalog.Covers(ctx, b.name, oldest)
 	if err != nil {
 		return nil, err
 	}

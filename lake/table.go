@@ -13,13 +13,14 @@ import (
 	"github.com/apache/iceberg-go/table"
 
 	"github.com/tickerlake/tickerlake"
+	"github.com/tickerlake/tickerlake/catalog"
 )
 
 // prodBucket is the bucket of the published tables.
 const prodBucket = "prod"
 
 // runProperty is the property of a snapshot that names the run it came from.
-const runProperty = "tickerlake.run"
+const runProperty = catalog.RunProperty
 
 // A file is a data file of a snapshot with the bounds of its keys.
 type file struct {
