@@ -182,51 +182,6 @@ func (m *merge) loadCovers(ctx context.Context) error {
 	return m.run(ctx, "CREATE OR REPLACE TEMP TABLE cover AS SELECT * FROM (VALUES "+strings.Join(rows, ", ")+") v(symbol, from_ts, to_ts, fetched_at, fetch_id)")
 }
 
-// copy writes the rows of a SELECT, sorted by symbol and ts, as one Parquet file
-// with Iceberg's field ids, and returns their number.
-func (e *Engine) copy(ctx context.Context, rows, path string, columns []lake.Column) (int64, error) {
-	ids := make([]string, len(columns))
-	for i, c := range columns {
-		ids[i] = fmt.Sprintf("%q: %d", c.Name, c.ID)
-	}
-	return e.number(ctx, "COPY (SELECT * FROM ("+rows+") ORDER BY symbol, ts) TO "+quote(path)+
-		" (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880, FIELD_IDS {"+strings.Join(ids, ", ")+"})")
-}
-
-// Latest writes the newest unfinished bar of each symbol.
-func (e *Engine) Latest(ctx context.Context, task lake.LatestTask) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	final := []string{"('', '', TIMESTAMP '1970-01-01')"}
-	for k, ts := range task.Final {
-		final = append(final, "("+quote(k[0])+", "+quote(k[1])+", "+timestamp(ts)+")")
-	}
-	var sources []string
-	if len(task.Incoming) > 0 {
-		sources = append(sources, "SELECT "+names(lake.BarColumns, "")+`, "interval", tbl AS "table" FROM `+e.Relation(task.Incoming)+
-			" i WHERE NOT EXISTS (SELECT 1 FROM (VALUES "+strings.Join(skipRows(task.Skip), ", ")+`) s(tbl, symbol, source, basis, currency, "interval")
-			WHERE s.tbl = i.tbl AND s.symbol = i.symbol AND s.source = i.source AND s.basis = i.basis AND s.currency = i.currency AND s."interval" = i."interval")`)
-	}
-	if task.Existing != "" {
-		sources = append(sources, "SELECT "+names(lake.LatestColumns, "")+" FROM "+e.Relation([]string{task.Existing}))
-	}
-	return e.run(ctx, "COPY (SELECT * FROM ("+strings.Join(sources, " UNION ALL ")+`) l
-		WHERE NOT EXISTS (SELECT 1 FROM (VALUES `+strings.Join(final, ", ")+`) f(tbl, symbol, ts) WHERE f.tbl = l."table" AND f.symbol = l.symbol AND f.ts >= l.ts)
-		QUALIFY row_number() OVER (PARTITION BY symbol ORDER BY ts DESC, fetched_at DESC, fetch_id DESC) = 1
-		ORDER BY symbol) TO `+quote(task.File)+" (FORMAT parquet, COMPRESSION zstd)")
-}
-
-// skipRows are the rows of a VALUES list, one of them matching nothing.
-func skipRows(skips map[string][]lake.Skip) []string {
-	rows := []string{"('', '', '', '', '', '')"}
-	for table, list := range skips {
-		for _, s := range list {
-			rows = append(rows, "("+strings.Join([]string{quote(table), quote(s.Symbol), quote(s.Source), quote(s.Basis), quote(s.Currency), quote(s.Interval)}, ", ")+")")
-		}
-	}
-	return rows
-}
-
 func names(columns []lake.Column, prefix string) string {
 	out := make([]string, len(columns))
 	for i, c := range columns {

@@ -16,8 +16,9 @@ type Engine interface {
 	// Merge compares the clean rows of one partition with the files of its table
 	// and writes the files that the candidate needs.
 	Merge(ctx context.Context, task MergeTask) (MergeResult, error)
-	// Latest writes the newest unfinished bar of each symbol to a Parquet file.
-	Latest(ctx context.Context, task LatestTask) error
+	// Write writes the rows of a SELECT to one Parquet file, sorted by symbol and ts,
+	// and returns their number.
+	Write(ctx context.Context, task WriteTask) (int64, error)
 	// Relation is the SQL text that stands for the rows of Parquet files.
 	Relation(files []string) string
 	// Query runs a statement of the program's own. Values are nil, bool, int64,
@@ -132,13 +133,10 @@ type MergeResult struct {
 	Rewrote []int
 }
 
-// A LatestTask is the renewal of the table of unfinished bars.
-type LatestTask struct {
-	Incoming []string // clean rows with outcome open
-	// Skip says which of them are left out, by table.
-	Skip     map[string][]Skip
-	Existing string // the table as it is; empty if there is none
-	// Final is, by table and symbol, the last final bar: no older row stays.
-	Final map[[2]string]time.Time
-	File  string // to write
+// A WriteTask is the writing of one Parquet file.
+type WriteTask struct {
+	// Select gives rows with the columns of Columns, in their order.
+	Select  string
+	Columns []Column // those with an ID get it as their field id
+	File    string
 }

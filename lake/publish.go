@@ -4,7 +4,6 @@ import (
 	"context"
 	"os"
 	"slices"
-	"time"
 
 	"github.com/apache/iceberg-go/table"
 
@@ -12,9 +11,6 @@ import (
 	"github.com/tickerlake/tickerlake/catalog"
 	"github.com/tickerlake/tickerlake/internal/fault"
 )
-
-// latestFile is the one object of prod.latest.
-const latestFile = "s3://prod/latest/latest.parquet"
 
 // Publish makes the candidates of the run prod, each in one atomic commit, then
 // renews prod.latest, moves the watermarks and marks the objects as published.
@@ -94,46 +90,6 @@ func skipped(g Group, skips []Skip) bool {
 	return slices.ContainsFunc(skips, func(s Skip) bool {
 		return s.Symbol == g.Symbol && (s.Source == "" || s.Source == g.Source && s.Basis == g.Basis && s.Currency == g.Currency && s.Interval == g.Interval)
 	})
-}
-
-// renewLatest replaces the object of prod.latest if a bar came that is not final, or
-// one that is there has become final.
-func (l *Lake) renewLatest(ctx context.Context, run Run, note cleaned, p catalog.Publication) error {
-	path, err := l.create(latestFile)
-	if err != nil {
-		return err
-	}
-	task := LatestTask{Skip: note.Conflicts, Final: map[[2]string]time.Time{}, File: path + ".new"}
-	for _, part := range note.Result.Parts {
-		if part.Outcome == OutcomeOpen {
-			task.Incoming = append(task.Incoming, part.Files...)
-		}
-	}
-	if _, err := os.Stat(path); err == nil {
-		task.Existing = path
-	} else if len(task.Incoming) == 0 {
-		return nil
-	}
-	if len(task.Incoming)+len(p.Confirmations) == 0 {
-		return nil
-	}
-	series, err := l.Catalog.AllSeries(ctx)
-	if err != nil {
-		return err
-	}
-	for _, c := range p.Confirmations {
-		series = append(series, c.Series)
-	}
-	for _, s := range series {
-		key := [2]string{s.Table, string(s.Symbol)}
-		if s.Last.After(task.Final[key]) {
-			task.Final[key] = s.Last
-		}
-	}
-	if err := l.Engine.Latest(ctx, task); err != nil {
-		return err
-	}
-	return l.files.Replace(task.File, latestFile)
 }
 
 // Finish removes the intermediate files of a run that has ended.

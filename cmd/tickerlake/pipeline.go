@@ -22,13 +22,14 @@ import (
 )
 
 // A pipeline is the embedded lake of a pipeline file with its stages joined. One
-// that writes holds the lake's lock; one that reads does not.
+// that writes holds the lake's lock, one that reads a lease.
 type pipeline struct {
 	file    *config.File
 	dir     string
 	clock   tickerlake.Clock
 	log     *slog.Logger
 	lock    *lock
+	lease   *lake.Lease // nil in a pipeline that writes, or if the lake cannot be written to
 	raw     bucket
 	catalog *catalog.Catalog
 	engine  *duck.Engine
@@ -63,6 +64,10 @@ func openPipeline(ctx context.Context, file *config.File, clock tickerlake.Clock
 		}
 	} else if _, err := os.Stat(filepath.Join(p.dir, "state.db")); err != nil {
 		return nil, tickerlake.Errorf(tickerlake.NotFound, "open the lake", p.dir, "there is no lake yet: run tickerlake fetch and tickerlake run first")
+	} else if p.lease, err = lake.TakeLease(p.dir, command, clock()); errors.Is(err, tickerlake.Denied) {
+		log.DebugContext(ctx, "reading without a lease", "why", err)
+	} else if err != nil {
+		return nil, err
 	}
 	dir, err := blob.OpenDir(filepath.Join(p.dir, "buckets", "raw"))
 	if err != nil {
@@ -124,6 +129,9 @@ func (p *pipeline) close(ctx context.Context) error {
 	}
 	if p.raw.Dir != nil {
 		errs = append(errs, p.raw.Close())
+	}
+	if p.lease != nil {
+		errs = append(errs, p.lease.Release())
 	}
 	if p.lock != nil {
 		errs = append(errs, p.lock.release())
