@@ -15,7 +15,21 @@ type Engine struct {
 	Querier Querier
 	Dialect Dialect
 	Clock   tickerlake.Clock
+	// State keeps what is measured of the parts of a target; nil keeps nothing.
+	State State
+	// Scope says what the rules judge that cannot be put together from parts; Table
+	// if empty.
+	Scope Scope
 }
+
+// A Scope is what rules judge that read all rows at each evaluation.
+type Scope string
+
+// The scopes: all of the table, or the parts that the run has touched.
+const (
+	Table   Scope = "table"
+	Touched Scope = "touched"
+)
 
 // Check reports the rules of a ruleset that Evaluate could not judge: types and
 // dynamic functions that are not evaluated yet, and, if columns is not empty,
@@ -55,22 +69,26 @@ func position(r *Rule, err error) Position {
 	return r.Pos
 }
 
-// Evaluate judges the target by every rule. The measures of all rules that one row
-// of aggregates can hold are taken in one statement; uniqueness takes one for each
-// set of columns, CustomSql its own. A rule that cannot be judged, for a column
-// that is not there or a statement that fails, is an ERROR in the result and stops
-// no other. The error is that of ctx.
+// Evaluate judges the target by every rule. Measures that the target's parts give
+// together are taken of those parts only of which the State does not have them. What
+// else one row of aggregates can hold is taken over the whole target in one statement;
+// uniqueness takes one for each set of columns, CustomSql its own. A rule that cannot
+// be judged, for a column that is not there or a statement that fails, is an ERROR in
+// the result and stops no other. The error is that of ctx or of the State.
 func (e Engine) Evaluate(ctx context.Context, rs *Ruleset, t Target) (*Result, error) {
-	m := &measures{querier: e.Querier, answers: map[string]answer{}}
-	plans := make([]*plan, len(rs.Rules))
+	v := e.evaluation(t)
 	judges := make([]judge, len(rs.Rules))
-	now := e.Clock().UTC()
 	for i, r := range rs.Rules {
-		p := &plan{dialect: e.Dialect, target: t, now: now, measures: m}
-		plans[i] = p
-		judges[i] = p.tree(r)
+		judges[i] = v.tree(r)
 	}
-	m.take(ctx, plans, t)
+	for _, m := range []*measures{v.whole, v.touched} {
+		if m == nil {
+			continue
+		}
+		if err := m.take(ctx, v.plans[m]); err != nil {
+			return nil, &tickerlake.Error{Code: tickerlake.CodeOf(err), Op: "quality.Evaluate", Name: t.Name, Err: err}
+		}
+	}
 	res := &Result{}
 	passed := 0
 	for i, r := range rs.Rules {
@@ -87,6 +105,83 @@ func (e Engine) Evaluate(ctx context.Context, rs *Ruleset, t Target) (*Result, e
 		res.Score = float64(passed) / float64(len(rs.Rules))
 	}
 	return res, nil
+}
+
+// An evaluation is the judging of one target.
+type evaluation struct {
+	engine Engine
+	now    time.Time
+	// whole is measured of the target, touched of its touched parts, nil if rules
+	// judge no less than all.
+	whole, touched *measures
+	plans          map[*measures][]*plan
+}
+
+func (e Engine) evaluation(t Target) *evaluation {
+	v := &evaluation{engine: e, now: e.Clock().UTC(), plans: map[*measures][]*plan{}}
+	v.whole = newMeasures(e.Querier, e.State, t)
+	if part, ok := t.touched(); ok && e.Scope == Touched {
+		v.touched = newMeasures(e.Querier, nil, part)
+	}
+	return v
+}
+
+// plan prepares one rule for what m measures.
+func (v *evaluation) plan(r *Rule, m *measures, now time.Time) (*plan, judge, error) {
+	p := &plan{dialect: v.engine.Dialect, target: m.target, now: now, measures: m}
+	j, err := p.rule(r)
+	return p, j, err
+}
+
+// tree prepares a rule or a composite. A mistake becomes a judge that says so.
+func (v *evaluation) tree(r *Rule) judge {
+	if r.Type == Composite {
+		return composite(r.Operator, v.tree(r.Nested[0]), v.tree(r.Nested[1]))
+	}
+	p, j, err := v.leaf(r)
+	if err != nil {
+		pos := position(r, err)
+		return func(context.Context) outcome { return erred(fmt.Errorf("%s (at %s of the rules)", err, pos)) }
+	}
+	if v.touched != nil && p.why() != "" {
+		if p, j, err = v.plan(r, v.touched, v.now); err == nil {
+			j = v.limited(j)
+		}
+	}
+	v.plans[p.measures] = append(v.plans[p.measures], p)
+	return j
+}
+
+// leaf prepares a rule over the whole target. Aggregates that come out differently
+// at another time have the clock in their text: they are not measured by parts.
+func (v *evaluation) leaf(r *Rule) (*plan, judge, error) {
+	p, j, err := v.plan(r, v.whole, v.now)
+	if err != nil || len(p.target.Parts) == 0 {
+		return p, j, err
+	}
+	const later = 500*24*time.Hour + 7*time.Hour + 11*time.Minute
+	q, _, err := v.plan(r, v.whole, v.now.Add(later))
+	for i := range p.asks {
+		if err != nil || i >= len(q.asks) || p.asks[i].id != q.asks[i].id {
+			p.asks[i].kind = notMerged
+		}
+	}
+	return p, j, nil
+}
+
+// limited says with each outcome that it is that of touched parts.
+func (v *evaluation) limited(j judge) judge {
+	n := 0
+	for _, p := range v.whole.target.Parts {
+		if p.Touched {
+			n++
+		}
+	}
+	return func(ctx context.Context) outcome {
+		o := j(ctx)
+		o.message = fmt.Sprintf("%s (in %d of %d partitions: scope is touched)", o.message, n, len(v.whole.target.Parts))
+		return o
+	}
 }
 
 func interrupted(err error, name string) error {
@@ -157,7 +252,8 @@ type plan struct {
 	target   Target
 	now      time.Time
 	measures *measures
-	scalars  []string // aggregates that this rule asks for
+	asks     []measure // aggregates that this rule asks for
+	own      string    // why the rule reads all rows by statements of its own
 }
 
 // misplaced is an error that knows a better position than the rule's.
@@ -177,19 +273,6 @@ func (p *plan) find(param Parameter) (Column, error) {
 		return c, misplaced{param.Pos, missingColumn{err}}
 	}
 	return c, nil
-}
-
-// tree prepares a rule or a composite. A mistake becomes a judge that says so.
-func (p *plan) tree(r *Rule) judge {
-	if r.Type == Composite {
-		return composite(r.Operator, p.tree(r.Nested[0]), p.tree(r.Nested[1]))
-	}
-	j, err := p.rule(r)
-	if err != nil {
-		pos := position(r, err)
-		return func(context.Context) outcome { return erred(fmt.Errorf("%s (at %s of the rules)", err, pos)) }
-	}
-	return j
 }
 
 func (p *plan) rule(r *Rule) (judge, error) {

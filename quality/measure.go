@@ -8,10 +8,81 @@ import (
 	"time"
 )
 
+// A measure is one aggregate that rules ask for: over the rows of the table, or
+// over its groups of rows with an equal key.
+type measure struct {
+	// id is its name among the values, and the name it is kept by in a State.
+	id        string
+	aggregate string
+	over      *grouping // nil: over rows
+	// kind says how the values of parts make that of the whole; empty if they do not.
+	kind mergeKind
+	// dated is set if the aggregate compares times with the clock's.
+	dated *dated
+}
+
+// A grouping is the rows where a condition holds (all if it is empty) by the values
+// of columns. Aggregates over it know the number of rows of a group as n.
+type grouping struct {
+	idents []string // of the columns, quoted
+	where  string
+}
+
+func (g grouping) id() string { return strings.Join(g.idents, ", ") + " where " + g.where }
+
+// statement selects aggregates over the groups of a relation.
+func (g grouping) statement(head string, aggregates []measure, relation string) string {
+	s := "SELECT" + head + columnsOf(aggregates) + "\nFROM (SELECT count(*) AS n FROM " + relation
+	if g.where != "" {
+		s += "\n  WHERE " + g.where
+	}
+	return s + "\n  GROUP BY " + strings.Join(g.idents, ", ") + ") AS g"
+}
+
+// scalar asks for an aggregate over the rows of the table. Its value is told by
+// value and count under the name that scalar returns.
+func (p *plan) scalar(aggregate string) string {
+	return p.ask(measure{id: aggregate, aggregate: aggregate, kind: p.target.mergeKind(aggregate)})
+}
+
+// minimum and maximum ask for the least and the greatest x of the rows where the
+// condition holds; with floating, NaN is above all numbers.
+func (p *plan) minimum(x, where string, floating bool) string {
+	a := p.dialect.Minimum(x, where, floating)
+	return p.ask(measure{id: a, aggregate: a, kind: p.target.mergeKind("min(" + x + ")" + filter(where))})
+}
+
+func (p *plan) maximum(x, where string, floating bool) string {
+	a := p.dialect.Maximum(x, where, floating)
+	return p.ask(measure{id: a, aggregate: a, kind: p.target.mergeKind("max(" + x + ")" + filter(where))})
+}
+
+// groups asks for an aggregate over the groups, in which n is the number of rows
+// of a group.
+func (p *plan) groups(g grouping, aggregate string) string {
+	kind := notMerged
+	if p.target.partedBy(g.idents) && p.target.pure(g.where) {
+		kind = p.target.mergeKind(aggregate)
+	}
+	return p.ask(measure{id: aggregate + " over groups of " + g.id(), aggregate: aggregate, over: &g, kind: kind})
+}
+
+func (p *plan) ask(m measure) string {
+	p.asks = append(p.asks, m)
+	return m.id
+}
+
+// reads notes that the rule reads all rows by statements of its own, and why.
+func (p *plan) reads(why string) { p.own = why }
+
 // measures holds what was measured for the rules of one evaluation.
 type measures struct {
 	querier Querier
-	values  map[string]any    // by aggregate
+	state   State
+	target  Target
+	kept    partValues // of the state, and what was measured since
+	fresh   bool       // kept has values that the state does not
+	values  map[string]any
 	failed  map[*plan]error   // plans whose aggregates could not be taken
 	answers map[string]answer // of other statements, by their text
 }
@@ -22,78 +93,126 @@ type answer struct {
 	err     error
 }
 
-// scalar asks for an aggregate over the rows where the condition holds.
-func (p *plan) scalar(aggregate string) string {
-	p.scalars = append(p.scalars, aggregate)
-	return aggregate
+func newMeasures(q Querier, s State, t Target) *measures {
+	return &measures{querier: q, state: s, target: t, kept: partValues{}, values: map[string]any{},
+		failed: map[*plan]error{}, answers: map[string]answer{}}
 }
 
-// take takes the aggregates of all plans in one statement. If that fails it takes
-// those of each plan by themselves, so that only the rules at fault are ERROR.
-func (m *measures) take(ctx context.Context, plans []*plan, t Target) {
-	m.values, m.failed = map[string]any{}, map[*plan]error{}
-	var all []string
+// take takes what all plans ask for, in as few statements as can be. If that fails
+// it takes what each plan asks for by itself, so that only the rules at fault are
+// ERROR. The error is that of the state.
+func (m *measures) take(ctx context.Context, plans []*plan) error {
+	var all []measure
 	users := 0
 	for _, p := range plans {
-		if len(p.scalars) > 0 {
+		if len(p.asks) > 0 {
 			users++
 		}
-		all = append(all, p.scalars...)
+		all = append(all, p.asks...)
 	}
 	if len(all) == 0 {
-		return
+		return nil
 	}
-	err := m.aggregate(ctx, all, t)
-	if err == nil || ctx.Err() != nil {
-		return
+	if err := m.load(ctx); err != nil {
+		return err
 	}
-	for _, p := range plans {
-		if len(p.scalars) == 0 {
-			continue
-		}
-		if users > 1 {
-			err = m.aggregate(ctx, p.scalars, t)
-		}
-		if err != nil {
-			m.failed[p] = err
+	err := m.takeAll(ctx, all)
+	if err != nil && ctx.Err() == nil {
+		for _, p := range plans {
+			if len(p.asks) == 0 {
+				continue
+			}
+			if users > 1 {
+				err = m.takeAll(ctx, p.asks)
+			}
+			if err != nil {
+				m.failed[p] = err
+			}
 		}
 	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	return m.save(ctx, all)
 }
 
-func (m *measures) aggregate(ctx context.Context, aggregates []string, t Target) error {
-	sql, distinct := scalarStatement(aggregates, t)
-	_, rows, err := m.querier.Query(ctx, sql)
+// takeAll takes measures: by parts what can be, the rest over the whole table.
+func (m *measures) takeAll(ctx context.Context, asks []measure) error {
+	var parted, whole []measure
+	seen := map[string]bool{}
+	for _, a := range asks {
+		if seen[a.id] {
+			continue
+		}
+		seen[a.id] = true
+		if len(m.target.Parts) > 0 && (a.kind != notMerged || a.dated != nil) {
+			parted = append(parted, a)
+		} else {
+			whole = append(whole, a)
+		}
+	}
+	rest, err := m.takeParts(ctx, parted)
 	if err != nil {
 		return err
 	}
-	if len(rows) != 1 || len(rows[0]) != len(distinct) {
-		return fmt.Errorf("the statement of %d aggregates gave no row of them", len(distinct))
-	}
-	for i, a := range distinct {
-		m.values[a] = rows[0][i]
+	return m.takeWhole(ctx, append(whole, rest...))
+}
+
+// takeWhole takes measures over the whole table: all over rows in one statement,
+// those over groups in one for each grouping.
+func (m *measures) takeWhole(ctx context.Context, asks []measure) error {
+	for _, batch := range byGrouping(asks) {
+		_, rows, err := m.querier.Query(ctx, selectOf("", batch, m.target.relation()))
+		if err != nil {
+			return err
+		}
+		if len(rows) != 1 || len(rows[0]) != len(batch) {
+			return fmt.Errorf("the statement of %d aggregates gave no row of them", len(batch))
+		}
+		for i, a := range batch {
+			m.values[a.id] = rows[0][i]
+		}
 	}
 	return nil
 }
 
-// scalarStatement selects each of the aggregates once, named m0, m1 and so on.
-func scalarStatement(aggregates []string, t Target) (string, []string) {
-	var b strings.Builder
-	var distinct []string
-	seen := map[string]bool{}
-	b.WriteString("SELECT")
-	for _, a := range aggregates {
-		if seen[a] {
-			continue
+// byGrouping splits measures into those that one SELECT can take.
+func byGrouping(asks []measure) [][]measure {
+	var out [][]measure
+	at := map[string]int{}
+	for _, a := range asks {
+		g := ""
+		if a.over != nil {
+			g = "by " + a.over.id()
 		}
-		seen[a] = true
-		if len(distinct) > 0 {
+		i, ok := at[g]
+		if !ok {
+			i = len(out)
+			at[g] = i
+			out = append(out, nil)
+		}
+		out[i] = append(out[i], a)
+	}
+	return out
+}
+
+// selectOf selects measures of one grouping, named m0, m1 and so on, behind head.
+func selectOf(head string, batch []measure, relation string) string {
+	if g := batch[0].over; g != nil {
+		return g.statement(head, batch, relation)
+	}
+	return "SELECT" + head + columnsOf(batch) + "\nFROM " + relation
+}
+
+func columnsOf(batch []measure) string {
+	var b strings.Builder
+	for i, a := range batch {
+		if i > 0 {
 			b.WriteByte(',')
 		}
-		fmt.Fprintf(&b, "\n  %s AS m%d", a, len(distinct))
-		distinct = append(distinct, a)
+		fmt.Fprintf(&b, "\n  %s AS m%d", a.aggregate, i)
 	}
-	b.WriteString("\nFROM " + t.relation())
-	return b.String(), distinct
+	return b.String()
 }
 
 // relation is the target under the name that fragments know it by.
@@ -113,7 +232,8 @@ func (p *plan) count(aggregate string) (float64, error) {
 	return v, err
 }
 
-// query runs a statement once.
+// query runs a statement of the rule's own once. A planner that will query the
+// table says so by reads.
 func (p *plan) query(ctx context.Context, sql string) answer {
 	a, ok := p.measures.answers[sql]
 	if !ok {

@@ -7,6 +7,9 @@
 // as it can, runs them on a Target and hands on a Result in the shape of Glue's.
 // Violations gives the statement that selects the rows a rule objects to.
 //
+// A Target may come in Parts, and an Engine keep in a State what it measured of them:
+// then only parts that have changed are read.
+//
 // The language is read whole. Evaluated so far are the types that Supported
 // names; Check says which rules of a ruleset are not.
 //

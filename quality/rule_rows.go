@@ -126,27 +126,13 @@ func (k key) metric(measure string) string {
 	return "Multicolumn." + strings.Join(k.names, ",") + "." + measure
 }
 
-// statement counts the rows with a value, and those of them whose value no other
-// row has. NULL beside a value is a value like any other.
-func (k key) statement(t Target) string {
-	return "SELECT " + CountIf("n = 1") + " AS once, CAST(COALESCE(sum(n), 0) AS BIGINT) AS of_rows\n" +
-		"FROM (SELECT count(*) AS n FROM " + t.relation() +
-		"\n  WHERE " + both(k.where, k.set()) +
-		"\n  GROUP BY " + strings.Join(k.idents, ", ") + ") AS g"
-}
+// groups are the rows with a value by their key. NULL beside a value is a value like
+// any other.
+func (k key) groups() grouping { return grouping{idents: k.idents, where: both(k.where, k.set())} }
 
-// unique measures the share of rows whose value is the only one.
-func (p *plan) unique(ctx context.Context, k key) (share, error) {
-	a := p.query(ctx, k.statement(p.target))
-	if a.err != nil {
-		return share{}, a.err
-	}
-	once, _, err := toFloat(a.rows[0][0])
-	if err != nil {
-		return share{}, err
-	}
-	n, _, err := toFloat(a.rows[0][1])
-	return share{once, n}, err
+// unique asks for the rows whose value no other row has, and those with a value.
+func (p *plan) unique(k key) (once, rows string) {
+	return p.groups(k.groups(), CountIf("n = 1")), p.groups(k.groups(), "sum(n)")
 }
 
 // planUniqueness is for Uniqueness and IsUnique. Rows without a value do not count.
@@ -156,7 +142,8 @@ func planUniqueness(p *plan, r *Rule) (judge, error) {
 		return nil, err
 	}
 	rows := p.countRows(k.where)
-	return func(ctx context.Context) outcome {
+	once, keyed := p.unique(k)
+	return func(context.Context) outcome {
 		n, err := p.count(rows)
 		if err != nil {
 			return erred(err)
@@ -164,7 +151,7 @@ func planUniqueness(p *plan, r *Rule) (judge, error) {
 		if n == 0 {
 			return noRows(r)
 		}
-		s, err := p.unique(ctx, k)
+		s, err := p.share(once, keyed)
 		if err != nil {
 			return erred(err)
 		}
@@ -191,7 +178,8 @@ func planPrimaryKey(p *plan, r *Rule) (judge, error) {
 	for i, c := range k.idents {
 		complete[i] = p.scalar(CountIf(both(k.where, c+" IS NOT NULL")))
 	}
-	return func(ctx context.Context) outcome {
+	once, keyed := p.unique(k)
+	return func(context.Context) outcome {
 		n, err := p.count(rows)
 		if err != nil {
 			return erred(err)
@@ -211,7 +199,7 @@ func planPrimaryKey(p *plan, r *Rule) (judge, error) {
 				wrong = append(wrong, all(s, nil, k.names[i]+" is NULL").message)
 			}
 		}
-		s, err := p.unique(ctx, k)
+		s, err := p.share(once, keyed)
 		if err != nil {
 			return erred(err)
 		}

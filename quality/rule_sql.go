@@ -17,6 +17,7 @@ func planCustomSQL(p *plan, r *Rule) (judge, error) {
 		return nil, misplaced{param.Pos, fmt.Errorf("CustomSql: %w", err)}
 	}
 	s = strings.TrimSpace(s)
+	p.reads("its statement may ask for any row")
 	if r.Condition != nil {
 		if r.Threshold != nil {
 			return nil, misplaced{r.Threshold.Pos, fmt.Errorf("CustomSql with a condition measures a number, which takes no threshold")}

@@ -25,15 +25,15 @@ func planColumnValues(p *plan, r *Rule) (judge, error) {
 	if err != nil {
 		return nil, err
 	}
-	total, passing := p.countRows(w), p.scalar(CountIf(both(w, "("+pass+")")))
+	total, passing := p.countRows(w), p.countPassing(r.Condition, col, w, pass)
 	name := r.Parameters[0].Value
 	var low, high string
 	least, greatest := extremes(r, col)
 	if least {
-		low = p.scalar(p.dialect.Minimum(Ident(col.Name), w, col.Type.class() == floating))
+		low = p.minimum(Ident(col.Name), w, col.Type.class() == floating)
 	}
 	if greatest {
-		high = p.scalar(p.dialect.Maximum(Ident(col.Name), w, col.Type.class() == floating))
+		high = p.maximum(Ident(col.Name), w, col.Type.class() == floating)
 	}
 	return func(context.Context) outcome {
 		s, err := p.share(passing, total)
@@ -264,28 +264,55 @@ func textEqual(x, s string, t Type) string {
 	return "COALESCE(" + x + " = " + TryCast(Literal(s), t) + ", FALSE)"
 }
 
-// datePasses compares days; if now is taken with hours or minutes, instants.
-func (p *plan) datePasses(c *Condition, col Column) (string, error) {
-	instants := false
+// countPassing counts the rows that pass. A comparison with now differs at each
+// evaluation.
+func (p *plan) countPassing(c *Condition, col Column, where, pass string) string {
+	moves := c.Kind == KindDate && c.Op != NotEqual && c.Op != NotIn && !slices.ContainsFunc(c.Operands, isNull) &&
+		slices.ContainsFunc(c.Operands, func(o Operand) bool { d, ok := o.(Date); return ok && d.Now })
+	x, instants, err := p.dateSide(c, col)
+	if !moves || err != nil {
+		return p.scalar(CountIf(both(where, "("+pass+")")))
+	}
+	at := make([]time.Time, len(c.Operands))
+	for i, o := range c.Operands {
+		if at[i] = p.dateOf(o.(Date)).Truncate(time.Microsecond); !instants {
+			at[i] = time.Date(at[i].Year(), at[i].Month(), at[i].Day(), 0, 0, 0, 0, time.UTC)
+		}
+	}
+	return p.countDated(x, where, pass, at, ordered(c.Op, at))
+}
+
+// dateSide is what a date condition compares: days, or instants if now is taken with
+// hours or minutes.
+func (p *plan) dateSide(c *Condition, col Column) (x string, instants bool, err error) {
 	for _, o := range c.Operands {
 		d, ok := o.(Date)
 		if ok && d.Clock != "" {
-			return "", misplaced{d.Pos, fmt.Errorf("a time of day compares with files only, not with values of a column")}
+			return "", false, misplaced{d.Pos, fmt.Errorf("a time of day compares with files only, not with values of a column")}
 		}
 		instants = instants || ok && d.Sign != "" && d.Offset.Unit != "days"
 	}
 	x, cls := Ident(col.Name), col.Type.class()
 	if cls == day && instants {
-		x = Cast(x, "timestamp")
-	} else if cls != day {
-		t, err := p.timestamp(col)
-		if err != nil {
-			return "", misplaced{c.Pos, fmt.Errorf("%w; %s wants a column of dates", err, c)}
-		}
-		if x = t; !instants {
-			x = Cast(x, "date")
-		}
+		return Cast(x, "timestamp"), true, nil
+	} else if cls == day {
+		return x, false, nil
 	}
+	if x, err = p.timestamp(col); err != nil {
+		return "", false, misplaced{c.Pos, fmt.Errorf("%w; %s wants a column of dates", err, c)}
+	}
+	if !instants {
+		x = Cast(x, "date")
+	}
+	return x, instants, nil
+}
+
+func (p *plan) datePasses(c *Condition, col Column) (string, error) {
+	x, instants, err := p.dateSide(c, col)
+	if err != nil {
+		return "", err
+	}
+	cls := col.Type.class()
 	operand := func(o Operand) string {
 		t := p.dateOf(o.(Date))
 		if instants {
@@ -345,7 +372,7 @@ func planFreshness(p *plan, r *Rule) (judge, error) {
 	if err != nil {
 		return nil, misplaced{r.Parameters[0].Pos, fmt.Errorf("%w; DataFreshness wants a column of dates or timestamps", err)}
 	}
-	total, passing := p.countRows(w), p.scalar(CountIf(both(w, "("+p.fresh(x, r.Condition)+")")))
+	total, passing := p.countRows(w), p.countFresh(x, w, r.Condition)
 	name := r.Parameters[0].Value
 	return func(context.Context) outcome {
 		s, err := p.share(passing, total)
@@ -360,23 +387,34 @@ func planFreshness(p *plan, r *Rule) (judge, error) {
 	}, nil
 }
 
-// fresh compares x with the instants at which it would have the ages of the
-// operands: age <= 3 days is x >= now - 3 days.
-func (p *plan) fresh(x string, c *Condition) string {
-	at := make([]string, len(c.Operands))
+// countFresh counts the rows of the ages that are wanted, by comparing x with the
+// instants at which it would have the ages of the operands: age <= 3 days is
+// x >= now - 3 days.
+func (p *plan) countFresh(x, where string, c *Condition) string {
+	at, literals := make([]time.Time, len(c.Operands)), make([]string, len(c.Operands))
 	for i, o := range c.Operands {
-		at[i] = TimestampLiteral(p.now.Add(-o.(Duration).Length()))
+		at[i] = p.now.Add(-o.(Duration).Length()).Truncate(time.Microsecond)
+		literals[i] = TimestampLiteral(at[i])
 	}
+	op := map[Op]Op{Less: Greater, LessEqual: GreaterEqual, Greater: Less, GreaterEqual: LessEqual}[c.Op]
+	condition := ""
 	switch c.Op {
-	case Between:
-		return x + " < " + at[0] + " AND " + x + " > " + at[1]
-	case NotBetween:
-		return x + " >= " + at[0] + " OR " + x + " <= " + at[1]
-	case In:
-		return x + " IN (" + strings.Join(at, ", ") + ")"
-	case NotIn:
-		return x + " NOT IN (" + strings.Join(at, ", ") + ")"
+	case Between, NotBetween:
+		op = c.Op
+		slices.Reverse(at) // the greater age is the earlier instant
+		condition = x + " < " + literals[0] + " AND " + x + " > " + literals[1]
+		if op == NotBetween {
+			condition = x + " >= " + literals[0] + " OR " + x + " <= " + literals[1]
+		}
+	case In, NotIn, Equal, NotEqual:
+		op = c.Op
+		word := map[Op]string{In: " IN (", NotIn: " NOT IN (", Equal: " = ", NotEqual: " <> "}[op]
+		condition = x + word + strings.Join(literals, ", ")
+		if op == In || op == NotIn {
+			condition += ")"
+		}
+	default:
+		condition = x + " " + string(op) + " " + literals[0]
 	}
-	op := map[Op]string{Equal: "=", NotEqual: "<>", Less: ">", LessEqual: ">=", Greater: "<", GreaterEqual: "<="}[c.Op]
-	return x + " " + op + " " + at[0]
+	return p.countDated(x, where, condition, at, ordered(op, at))
 }

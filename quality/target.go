@@ -23,6 +23,10 @@ type Target struct {
 	Columns []Column
 	// Sources are further relations that CustomSql may name, by alias.
 	Sources map[string]string
+	// Parts are the rows of From in pieces; none if there is only the whole. PartedBy
+	// is a column whose value decides the part of a row: equal values, one part.
+	Parts    []Part
+	PartedBy string
 }
 
 // A Column is a column of a target.

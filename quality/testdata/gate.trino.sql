@@ -15,7 +15,9 @@ SELECT
   count(*) FILTER (WHERE ("ts" >= TIMESTAMP '2026-11-20 12:00:00.000000')) AS m6
 FROM "prod"."bars_1d" AS "primary";
 
-SELECT count(*) FILTER (WHERE n = 1) AS once, CAST(COALESCE(sum(n), 0) AS BIGINT) AS of_rows
+SELECT
+  count(*) FILTER (WHERE n = 1) AS m0,
+  sum(n) AS m1
 FROM (SELECT count(*) AS n FROM "prod"."bars_1d" AS "primary"
   WHERE ("symbol" IS NOT NULL OR "ts" IS NOT NULL)
   GROUP BY "symbol", "ts") AS g;

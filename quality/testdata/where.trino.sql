@@ -9,7 +9,9 @@ SELECT
   count(*) FILTER (WHERE (final)) AS m2
 FROM "prod"."bars_1d" AS "primary";
 
-SELECT count(*) FILTER (WHERE n = 1) AS once, CAST(COALESCE(sum(n), 0) AS BIGINT) AS of_rows
+SELECT
+  count(*) FILTER (WHERE n = 1) AS m0,
+  sum(n) AS m1
 FROM (SELECT count(*) AS n FROM "prod"."bars_1d" AS "primary"
   WHERE (final) AND ("symbol" IS NOT NULL OR "note" IS NOT NULL)
   GROUP BY "symbol", "note") AS g;
