@@ -60,9 +60,11 @@ func TestLedger(t *testing.T) {
 	if claimed, err = c.Claim(ctx, "r2"); err != nil || len(claimed) != 1 || !strings.HasSuffix(claimed[0].Key, "c.gz") {
 		t.Fatalf("the next run claims %+v, %v", claimed, err)
 	}
-	check(c.Fail(ctx, "r2", "gate"))
+	if held, err := c.Fail(ctx, "r2", "gate", true); err != nil || len(held) > 0 {
+		t.Fatalf("held at once: %v, %v", held, err)
+	}
 	e, err := c.Object(ctx, claimed[0].Key)
-	if err != nil || e.State != catalog.Waiting || e.Failures != 1 || e.Error != "gate" {
+	if err != nil || e.State != catalog.Waiting || e.Failures != 1 || e.GateFailures != 1 || e.Error != "gate" {
 		t.Fatalf("after a failed run: %+v, %v", e, err)
 	}
 	if _, err := c.Object(ctx, "nope"); !errors.Is(err, tickerlake.NotFound) {

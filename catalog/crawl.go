@@ -64,7 +64,7 @@ type CrawlReport struct {
 // partitions it finds. Damaged objects are marked; the others go on.
 func (c *Catalog) Crawl(ctx context.Context, b Bucket, what Crawl) (CrawlReport, error) {
 	var report CrawlReport
-	if err := c.discover(ctx, b, what); err != nil {
+	if err := c.Discover(ctx, b, what); err != nil {
 		return report, err
 	}
 	claimed, err := c.Claim(ctx, what.Run)
@@ -91,9 +91,10 @@ func (c *Catalog) Crawl(ctx context.Context, b Bucket, what Crawl) (CrawlReport,
 	return report, nil
 }
 
-// discover lists the folders that can still change: from the day before the last
-// one known, since a folder's day is that of arrival.
-func (c *Catalog) discover(ctx context.Context, b Bucket, what Crawl) error {
+// Discover enters the objects of a stream in the ledger. It lists the folders that can
+// still change: from the day before the last one known, since a folder's day is that of
+// arrival.
+func (c *Catalog) Discover(ctx context.Context, b Bucket, what Crawl) error {
 	after := ""
 	if !what.Full {
 		var last sql.NullString

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -32,7 +33,11 @@ type Entry struct {
 	Lines    int64
 	BadLines int64
 	Failures int
-	Error    string
+	// GateFailures counts the runs of it that a quality gate stopped.
+	GateFailures int
+	Error        string
+	// Updated is when it came to its state.
+	Updated time.Time
 }
 
 // Enter adds objects that the ledger does not have, as pending. An object that it
@@ -64,13 +69,13 @@ func dtOf(key string) string {
 	return ""
 }
 
-const entryColumns = "key, size, etag, delivered_at, state, run, scanned, lines, bad_lines, failures, error"
+const entryColumns = "key, size, etag, delivered_at, state, run, scanned, lines, bad_lines, failures, gate_failures, error, updated_at"
 
 func scanEntry(rows interface{ Scan(...any) error }) (Entry, error) {
 	var e Entry
-	var at string
-	err := rows.Scan(&e.Key, &e.Size, &e.ETag, &at, &e.State, &e.Run, &e.Scanned, &e.Lines, &e.BadLines, &e.Failures, &e.Error)
-	e.At = unstamp(at)
+	var at, updated string
+	err := rows.Scan(&e.Key, &e.Size, &e.ETag, &at, &e.State, &e.Run, &e.Scanned, &e.Lines, &e.BadLines, &e.Failures, &e.GateFailures, &e.Error, &updated)
+	e.At, e.Updated = unstamp(at), unstamp(updated)
 	e.Records = e.Lines
 	return e, err
 }
@@ -85,7 +90,8 @@ func (c *Catalog) entries(ctx context.Context, op, where string, args ...any) ([
 	return out, err
 }
 
-// Claim gives every pending object to a run and returns them. Called again for the
+// Claim gives every pending object to a run and returns them; if some were held by a
+// rollback and released, those of the publication whose turn it is. Called again for the
 // same run it returns the objects given before, so that a resumed run works on what
 // it began with.
 func (c *Catalog) Claim(ctx context.Context, run string) ([]Entry, error) {
@@ -94,7 +100,8 @@ func (c *Catalog) Claim(ctx context.Context, run string) ([]Entry, error) {
 		return mine, err
 	}
 	err = c.update(ctx, "catalog.Claim", func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, "UPDATE objects SET run = ?, updated_at = ? WHERE state = 'pending'", run, stamp(c.clock()))
+		_, err := tx.ExecContext(ctx, `UPDATE objects SET run = ?, updated_at = ? WHERE state = 'pending'
+			AND replay IS (SELECT min(replay) FROM objects WHERE state = 'pending')`, run, stamp(c.clock()))
 		return err
 	})
 	if err != nil {
@@ -177,11 +184,43 @@ func (c *Catalog) Damage(ctx context.Context, key, why string) error {
 	})
 }
 
-// Fail counts a failed run for each of its objects, which stay pending.
-func (c *Catalog) Fail(ctx context.Context, run, why string) error {
-	return c.update(ctx, "catalog.Fail", func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `UPDATE objects SET failures = failures + 1, run = '', error = ?, updated_at = ?
-			WHERE state = 'pending' AND run = ?`, why, stamp(c.clock()), run)
+// maxGateFailures is how often a quality gate may stop an object before it is held.
+const maxGateFailures = 3
+
+// Fail counts a failed run for each of its objects. They stay pending, but for those that
+// a quality gate has stopped too often: they are held, and returned.
+func (c *Catalog) Fail(ctx context.Context, run, why string, gate bool) (held []Entry, err error) {
+	const op = "catalog.Fail"
+	err = c.update(ctx, op, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `UPDATE objects SET failures = failures + 1, gate_failures = gate_failures + ?, error = ?, updated_at = ?
+			WHERE state = 'pending' AND run = ?`, gate, why, stamp(c.clock()), run)
+		if err != nil {
+			return err
+		}
+		rows, err := tx.QueryContext(ctx, `UPDATE objects SET state = 'held', error = ?
+			WHERE state = 'pending' AND run = ? AND gate_failures >= ? RETURNING `+entryColumns,
+			fmt.Sprintf("stopped %d times by the quality gate, at last: %s", maxGateFailures, why), run, maxGateFailures)
+		if err != nil {
+			return err
+		}
+		for rows.Next() {
+			e, err := scanEntry(rows)
+			if err != nil {
+				return errors.Join(err, rows.Close())
+			}
+			held = append(held, e)
+		}
+		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+			return err
+		}
+		if len(held) > 0 {
+			// It is not on its way any more, and what was fetched since leaves a gap before it.
+			if _, err := tx.ExecContext(ctx, "UPDATE delivered SET held = 1"); err != nil {
+				return err
+			}
+		}
+		_, err = tx.ExecContext(ctx, "UPDATE objects SET run = '' WHERE state IN ('pending', 'held') AND run = ?", run)
 		return err
 	})
+	return held, err
 }

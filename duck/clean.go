@@ -99,15 +99,15 @@ func (e *Engine) groups(ctx context.Context, parts []lake.Part) ([]lake.Group, e
 	if len(files) == 0 {
 		return nil, nil
 	}
-	_, rows, err := e.query(ctx, `SELECT tbl, symbol, "interval", source, basis, currency, fetch_id, fetched_at, min(ts), max(ts), count(*), outcome FROM `+
-		e.Relation(files)+" GROUP BY ALL ORDER BY tbl, symbol, fetched_at, fetch_id, outcome")
+	_, rows, err := e.query(ctx, `SELECT tbl, symbol, "interval", source, basis, currency, fetch_id, fetched_at, min(ts), max(ts), count(*), outcome, object FROM `+
+		e.Relation(files)+" GROUP BY ALL ORDER BY tbl, symbol, fetched_at, fetch_id, outcome, object")
 	if err != nil {
 		return nil, err
 	}
 	out := make([]lake.Group, len(rows))
 	for i, r := range rows {
 		out[i] = lake.Group{Table: text(r[0]), Symbol: text(r[1]), Interval: text(r[2]), Source: text(r[3]), Basis: text(r[4]),
-			Currency: text(r[5]), FetchID: text(r[6]), FetchedAt: moment(r[7]), MinTs: moment(r[8]), MaxTs: moment(r[9]), Rows: r[10].(int64), Outcome: text(r[11])}
+			Currency: text(r[5]), FetchID: text(r[6]), FetchedAt: moment(r[7]), MinTs: moment(r[8]), MaxTs: moment(r[9]), Rows: r[10].(int64), Outcome: text(r[11]), Object: text(r[12])}
 	}
 	return out, nil
 }

@@ -49,10 +49,7 @@ func (l *Lake) Crawl(ctx context.Context, run Run, full bool) error {
 	for _, change := range report.Changes {
 		run.Log().WarnContext(ctx, "raw schema changed", "stream", l.Stream, "change", change.String())
 	}
-	var events []any
-	for _, e := range slices.Concat(report.Objects, report.Damaged) {
-		events = append(events, l.objectEvent(run, e, string(e.State)))
-	}
+	events := l.objectEvents(run.ID(), slices.Concat(report.Objects, report.Damaged))
 	if err := l.Events.Emit(ctx, "objects", events...); err != nil {
 		return err
 	}
@@ -63,11 +60,16 @@ func (l *Lake) Crawl(ctx context.Context, run Run, full bool) error {
 	return l.note(run.ID(), "crawl.json", crawled{Claimed: claimed, Objects: len(report.Objects), Lines: report.Lines})
 }
 
-func (l *Lake) objectEvent(run Run, e catalog.Entry, state string) tickerlake.ObjectEvent {
-	return tickerlake.ObjectEvent{
-		ID: e.Key + "@" + state, Key: e.Key, State: state, Run: run.ID(),
-		Lines: e.Lines, Size: e.Size, Error: e.Error, At: l.now(),
+// objectEvents tell of the states that objects have.
+func (l *Lake) objectEvents(run string, entries []catalog.Entry) []any {
+	out := make([]any, len(entries))
+	for i, e := range entries {
+		out[i] = tickerlake.ObjectEvent{
+			ID: e.Key + "@" + string(e.State), Key: e.Key, State: string(e.State), Run: run,
+			Lines: e.Lines, Size: e.Size, Error: e.Error, At: l.now(),
+		}
 	}
+	return out
 }
 
 // A cleaned is what Clean notes for the jobs after it.
@@ -216,8 +218,8 @@ func (l *Lake) damaged(ctx context.Context, run Run, e catalog.Entry, why string
 	if err := l.Catalog.Damage(ctx, e.Key, why); err != nil {
 		return err
 	}
-	e.Error = why
-	return l.Events.Emit(ctx, "objects", l.objectEvent(run, e, string(catalog.Damaged)))
+	e.State, e.Error = catalog.Damaged, why
+	return l.Events.Emit(ctx, "objects", l.objectEvents(run.ID(), []catalog.Entry{e})...)
 }
 
 // sift copies the good lines of an object to staging and quarantines the bad ones. It is

@@ -78,7 +78,8 @@ type Part struct {
 	MaxTs     time.Time `json:"max_ts"`
 }
 
-// A Group is the rows of one symbol from one fetch with outcome bars or open.
+// A Group is the rows of one symbol from one fetch in one object, with outcome bars or
+// open.
 type Group struct {
 	Outcome   string    `json:"outcome"`
 	Table     string    `json:"table"`
@@ -89,6 +90,7 @@ type Group struct {
 	Currency  string    `json:"currency"`
 	FetchID   string    `json:"fetch_id"`
 	FetchedAt time.Time `json:"fetched_at"`
+	Object    string    `json:"object"` // the local file
 	MinTs     time.Time `json:"min_ts"`
 	MaxTs     time.Time `json:"max_ts"`
 	Rows      int64     `json:"rows"`

@@ -1,9 +1,13 @@
 package lake
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"os"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/apache/iceberg-go/table"
 
@@ -43,10 +47,7 @@ func (l *Lake) Publish(ctx context.Context, run Run) error {
 		}
 		run.Report(float64(i+1)/float64(len(c.Tables)+1), run.Counts())
 	}
-	p, err := l.publication(ctx, run, note, c, crawl)
-	if err != nil {
-		return err
-	}
+	p := publication(run.ID(), note, c, crawl)
 	if err := l.renewLatest(ctx, run, note, p); err != nil {
 		return err
 	}
@@ -59,22 +60,40 @@ func (l *Lake) Publish(ctx context.Context, run Run) error {
 	if err != nil {
 		return err
 	}
-	var events []any
-	for _, e := range entries {
-		if e.State == catalog.Published {
-			events = append(events, l.objectEvent(run, e, string(e.State)))
-		}
-	}
-	return l.Events.Emit(ctx, "objects", events...)
+	entries = slices.DeleteFunc(entries, func(e catalog.Entry) bool { return e.State != catalog.Published })
+	return l.Events.Emit(ctx, "objects", l.objectEvents(run.ID(), entries)...)
 }
 
-// publication gathers what the run's rows say of their series.
-func (l *Lake) publication(_ context.Context, run Run, note cleaned, c candidates, crawl crawled) (catalog.Publication, error) {
-	p := catalog.Publication{Run: run.ID(), Claimed: crawl.Claimed}
+// publication gathers what the run's rows say of their series, and which objects they
+// came from.
+func publication(run string, note cleaned, c candidates, crawl crawled) catalog.Publication {
+	p := catalog.Publication{Run: run, Claimed: crawl.Claimed}
+	feeds := map[catalog.Feed]time.Time{}
+	fetches := map[Group]int{}
 	for _, g := range note.Result.Groups {
-		if g.Outcome != OutcomeBars || skipped(g, slices.Concat(note.Conflicts[g.Table], c.SetAside[g.Table])) {
+		if skipped(g, slices.Concat(note.Conflicts[g.Table], c.SetAside[g.Table])) {
 			continue
 		}
+		f := catalog.Feed{Key: note.Objects[g.Object], Table: g.Table, Source: g.Source}
+		if at, ok := feeds[f]; !ok || g.FetchedAt.Before(at) {
+			feeds[f] = g.FetchedAt
+		}
+		if g.Outcome != OutcomeBars {
+			continue
+		}
+		// The rows of a fetch may lie in several objects.
+		fetch := Group{Table: g.Table, Symbol: g.Symbol, Interval: g.Interval, Source: g.Source, Basis: g.Basis, Currency: g.Currency, FetchID: g.FetchID, FetchedAt: g.FetchedAt}
+		if i, ok := fetches[fetch]; ok {
+			n := &p.Confirmations[i]
+			if g.MinTs.Before(n.Cover.From) {
+				n.Cover.From = g.MinTs
+			}
+			if g.MaxTs.After(n.Last) {
+				n.Last, n.Cover.To = g.MaxTs, g.MaxTs
+			}
+			continue
+		}
+		fetches[fetch] = len(p.Confirmations)
 		p.Confirmations = append(p.Confirmations, catalog.Confirmation{
 			Series: tickerlake.Series{
 				Table: g.Table, Symbol: tickerlake.Symbol(g.Symbol), Source: g.Source, Basis: tickerlake.Basis(g.Basis),
@@ -83,7 +102,14 @@ func (l *Lake) publication(_ context.Context, run Run, note cleaned, c candidate
 			Cover: catalog.Cover{From: g.MinTs, To: g.MaxTs, FetchedAt: g.FetchedAt, FetchID: g.FetchID},
 		})
 	}
-	return p, nil
+	for f, at := range feeds {
+		f.FetchedAt = at
+		p.Feeds = append(p.Feeds, f)
+	}
+	slices.SortFunc(p.Feeds, func(a, b catalog.Feed) int {
+		return cmp.Or(strings.Compare(a.Key, b.Key), strings.Compare(a.Table, b.Table), strings.Compare(a.Source, b.Source))
+	})
+	return p
 }
 
 func skipped(g Group, skips []Skip) bool {
@@ -151,7 +177,11 @@ func (l *Lake) Abandon(ctx context.Context, run string, why error) error {
 			return err
 		}
 	}
-	if err := l.Catalog.Fail(ctx, run, why.Error()); err != nil {
+	held, err := l.Catalog.Fail(ctx, run, why.Error(), errors.Is(why, tickerlake.GateFailed))
+	if err != nil {
+		return err
+	}
+	if err := l.Events.Emit(ctx, "objects", l.objectEvents(run, held)...); err != nil {
 		return err
 	}
 	return l.Finish(run)
