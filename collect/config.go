@@ -13,19 +13,25 @@ type Config struct {
 	// Preset names the description that this one is based on.
 	Preset string `yaml:"preset"`
 	// BaseURL is what the paths of requests are appended to.
-	BaseURL string  `yaml:"base_url"`
+	BaseURL string `yaml:"base_url"`
+	// Symbols are what to collect: a list, or a file beside the pipeline file with one
+	// symbol a line (# begins a comment), which is read again at each fetch.
 	Symbols Symbols `yaml:"symbols"`
 	// Table is where the rows belong; by default bars_<interval>.
-	Table    string              `yaml:"table"`
+	Table string `yaml:"table"`
+	// Interval is the length of a bar.
 	Interval tickerlake.Interval `yaml:"interval"`
 	// TimeZone is the exchange's: dates are dates there.
 	TimeZone string `yaml:"time_zone"`
 	// SessionEnd, as "16:00", is when the prices of a day are complete but for
 	// Settle. Without it a day ends at the next midnight.
-	SessionEnd string              `yaml:"session_end"`
-	Settle     tickerlake.Duration `yaml:"settle"`
-	Basis      tickerlake.Basis    `yaml:"basis"`
-	// Currency of the prices; "answer" if each answer says its own.
+	SessionEnd string `yaml:"session_end"`
+	// Settle is how long after SessionEnd a day's bar may still change.
+	Settle tickerlake.Duration `yaml:"settle"`
+	// Basis is what the prices are adjusted for: raw (nothing), split (splits) or
+	// total (splits and dividends).
+	Basis tickerlake.Basis `yaml:"basis"`
+	// Currency is that of the prices; "answer" if each answer says its own.
 	Currency string `yaml:"currency"`
 	// Since is the first date to ask for when a symbol has no bars, as 1990-01-01;
 	// by default all that the provider has.
@@ -33,7 +39,8 @@ type Config struct {
 	// Lookback is how far a fetch goes back over what is known; by default 7 days
 	// for 1d, five bars otherwise.
 	Lookback *tickerlake.Duration `yaml:"lookback"`
-	// Schedule is when the source is fetched by itself.
+	// Schedule is when the source is fetched by itself, in the words of Amazon
+	// EventBridge.
 	Schedule string `yaml:"schedule"`
 	// Concurrency is how many requests may be under way at once.
 	Concurrency int `yaml:"concurrency"`
@@ -46,9 +53,11 @@ type Config struct {
 	// RequestsAMinute is the budget of the source, repeats included; 0 is no limit.
 	RequestsAMinute int `yaml:"requests_a_minute"`
 	// Simulated says that the prices are made up; the rows' source then begins with
-	// SimulatedPrefix.
+	// "simulated:".
 	Simulated bool `yaml:"simulated"`
-	HTTP      HTTP `yaml:"http"`
+	// HTTP describes the requests to the API and the meaning of its answers. It is
+	// laid over that of the preset.
+	HTTP HTTP `yaml:"http"`
 }
 
 // SimulatedPrefix begins the source of rows whose prices are made up.
@@ -72,25 +81,30 @@ type HTTP struct {
 	Spelling map[string]string `yaml:"spelling"`
 	// Headers are sent with every request.
 	Headers map[string]string `yaml:"headers"`
-	// Request asks for a window.
+	// Request is what asks for a window.
 	Request Request `yaml:"request"`
-	// History asks for all that the provider has. Without it such a request is one
-	// from 1970-01-02 on.
+	// History is what asks for all that the provider has. Without it such a request
+	// is one from 1970-01-02 on.
 	History *Request `yaml:"history"`
 	// Classify are jq expressions over the body. The first that yields a class, or
 	// an object with class and message, decides; with a symbol in the object it
 	// decides for that symbol alone.
 	Classify []string `yaml:"classify"`
-	// Rows is a jq expression over the body that yields an object a bar, with keys
-	// of RowFields.
+	// Rows is a jq expression over the body that yields an object a bar, with the
+	// keys symbol, ts, open, high, low, close, adj_close, volume and currency; those
+	// that it leaves out are null.
 	Rows string `yaml:"rows"`
 }
 
 // A Request is the template of an HTTP request.
 type Request struct {
-	Method  string            `yaml:"method"`
-	Path    string            `yaml:"path"`
-	Query   map[string]string `yaml:"query"`
+	// Method is that of HTTP: GET if none is given.
+	Method string `yaml:"method"`
+	// Path is appended to the address of the source. It is a template.
+	Path string `yaml:"path"`
+	// Query has the parameters of the address. Their values are templates.
+	Query map[string]string `yaml:"query"`
+	// Headers are sent with this request. Their values are templates.
 	Headers map[string]string `yaml:"headers"`
 }
 

@@ -40,10 +40,14 @@ type Config struct {
 	// Listen is the address of the endpoint of a lake that is up.
 	Listen string `yaml:"listen"`
 	// Sources are what to collect, by name.
-	Sources  map[string]collect.Config `yaml:"sources"`
-	Delivery deliver.Config            `yaml:"delivery"`
-	Workflow flow.Config               `yaml:"workflow"`
-	Quality  Quality                   `yaml:"quality"`
+	Sources map[string]collect.Config `yaml:"sources"`
+	// Delivery is how fetched documents reach the raw bucket: the settings of Amazon
+	// Data Firehose.
+	Delivery deliver.Config `yaml:"delivery"`
+	// Workflow bounds the jobs of a run.
+	Workflow flow.Config `yaml:"workflow"`
+	// Quality is what must hold of a table before it is published.
+	Quality Quality `yaml:"quality"`
 }
 
 // Quality is the key quality of the file.

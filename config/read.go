@@ -241,7 +241,7 @@ func (r *reader) checkDelivery() {
 		return
 	}
 	if d.Compression != deliver.Gzip {
-		r.bad("delivery.compression", "%q: want %s, which the crawler reads", d.Compression, deliver.Gzip)
+		r.add(r.line("delivery.compression"), "delivery.compression", "%q: want %s, which the crawler reads", d.Compression, deliver.Gzip)
 	}
 	switch folder := d.Folder(); {
 	case folder == "":

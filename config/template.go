@@ -15,7 +15,8 @@ const DefaultPreset = "simulated"
 // DefaultSymbols are its symbols.
 var DefaultSymbols = []string{"AMZN", "TSLA", "NVDA", "IBM"}
 
-const template = `# tickerlake.yaml: what to collect, where to keep it, and what must hold of it.
+const template = `# yaml-language-server: $schema=` + SchemaFile + `
+# tickerlake.yaml: what to collect, where to keep it, and what must hold of it.
 # tickerlake validate reports every mistake in this file. Keys that are left out have
 # the values shown behind #. ${VAR} is replaced from the environment, for API keys.
 

@@ -13,6 +13,7 @@ import (
 // Config is what a stream is configured with: Firehose's settings under short
 // names. Its limits are Firehose's too, except that buffers may be smaller.
 type Config struct {
+	// Buffering is when a buffer is delivered: Firehose's BufferingHints.
 	Buffering Buffering `yaml:"buffering"`
 	// Prefix begins the keys of objects. It may have expressions.
 	Prefix string `yaml:"prefix"`

@@ -21,7 +21,8 @@ func (a *app) initCommand() *cobra.Command {
 		Short: "Write a commented pipeline file that runs as it is",
 		Long: `Writes tickerlake.yaml to a folder, made if there is none; by default to this one. The
 file collects from the simulated market unless another preset is named. A file that is
-there is left alone.`,
+there is left alone. Beside it stands tickerlake.schema.json, with which editors that
+know the YAML language server complete and check the file.`,
 		Example: `  tickerlake init
   tickerlake init acme --preset seed --symbols AAPL,MSFT`,
 		Args: usage(cobra.MaximumNArgs(1)),
@@ -57,6 +58,10 @@ func (a *app) init(dir, preset string, symbols []string) error {
 	_, err = file.WriteString(text)
 	if err = errors.Join(err, file.Close()); err != nil {
 		return diskError("init", path, err)
+	}
+	schema := filepath.Join(dir, config.SchemaFile)
+	if err := os.WriteFile(schema, config.Schema(), 0o644); err != nil {
+		return diskError("init", schema, err)
 	}
 	there := ""
 	if dir != "." {

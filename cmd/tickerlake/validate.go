@@ -11,12 +11,20 @@ import (
 )
 
 func (a *app) validateCommand() *cobra.Command {
-	return &cobra.Command{
+	var schema bool
+	cmd := &cobra.Command{
 		Use:   "validate",
 		Short: "Report every mistake of the pipeline file",
-		Long:  "Reads the pipeline file and reports every mistake at once: line, what is wrong, what would be right.",
-		Args:  usage(cobra.NoArgs),
+		Long: `Reads the pipeline file and reports every mistake at once: line, what is wrong, what
+would be right. With --schema it prints the JSON Schema of the file instead, for editors.`,
+		Example: `  tickerlake validate
+  tickerlake validate --schema > tickerlake.schema.json`,
+		Args: usage(cobra.NoArgs),
 		RunE: func(*cobra.Command, []string) error {
+			if schema {
+				_, err := a.Stdout.Write(config.Schema())
+				return err
+			}
 			file, err := a.load()
 			var problems config.Problems
 			if err != nil && !errors.As(err, &problems) {
@@ -48,4 +56,6 @@ func (a *app) validateCommand() *cobra.Command {
 			return err
 		},
 	}
+	cmd.Flags().BoolVar(&schema, "schema", false, "print the JSON Schema of the pipeline file")
+	return cmd
 }
