@@ -283,6 +283,7 @@ func TestDamageAsksAgain(t *testing.T) {
 	for _, err := range []error{
 		c.Pending(ctx, "f", tickerlake.Series{Table: "t", Symbol: "A", Watermark: now}), c.Publish(ctx, published),
 		c.Pending(ctx, "g", tickerlake.Series{Table: "t", Symbol: "A", Watermark: now}),
+		c.KeepImport(ctx, catalog.Import{ID: "i", Name: "a.csv", Size: 5, FetchedAt: now, Documents: 3, TakenAt: now}),
 	} {
 		if err != nil {
 			t.Fatal(err)
@@ -290,6 +291,10 @@ func TestDamageAsksAgain(t *testing.T) {
 	}
 	if series, err := c.Series(ctx, "t"); err != nil || !series["A"].Watermark.Equal(now) {
 		t.Fatalf("before the damage: %+v, %v", series, err)
+	}
+	want := catalog.Import{ID: "i", Name: "a.csv", Size: 5, FetchedAt: now, Documents: 3, TakenAt: now}
+	if i, err := c.Import(ctx, "i"); err != nil || i != want {
+		t.Fatalf("the import is %+v, %v, want %+v", i, err, want)
 	}
 	if err := c.Enter(ctx, tickerlake.Object{Key: "raw/bars/dt=2026-03-02/a.gz", At: now}); err != nil {
 		t.Fatal(err)
@@ -300,5 +305,8 @@ func TestDamageAsksAgain(t *testing.T) {
 	series, err := c.Series(ctx, "t")
 	if err != nil || !series["A"].Watermark.IsZero() {
 		t.Errorf("the watermark is %v, %v", series["A"].Watermark, err)
+	}
+	if i, err := c.Import(ctx, "i"); !errors.Is(err, tickerlake.NotFound) {
+		t.Errorf("the import is %+v, %v: want it forgotten", i, err)
 	}
 }

@@ -40,10 +40,11 @@ func (c *Catalog) Series(ctx context.Context, table string) (map[tickerlake.Symb
 }
 
 // askAgain forgets how far the series have come: something that was on its way is
-// lost, and what it held only the source knows. The next fetches ask for all of it.
+// lost, and what it held only the source knows. The next fetches ask for all of it, and
+// files that were brought in may be brought in again.
 func askAgain(ctx context.Context, tx *sql.Tx) error {
 	// Also the versions that a rollback may bring back.
-	_, err := tx.ExecContext(ctx, "DELETE FROM delivered; DELETE FROM rewound; UPDATE series SET watermark = '' WHERE watermark <> ''")
+	_, err := tx.ExecContext(ctx, "DELETE FROM delivered; DELETE FROM rewound; DELETE FROM imports; UPDATE series SET watermark = '' WHERE watermark <> ''")
 	return err
 }
 

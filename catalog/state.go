@@ -101,6 +101,12 @@ CREATE TABLE partition_measures (   -- aggregates of one partition, whose files 
 	tbl TEXT NOT NULL, files TEXT NOT NULL, aggregate TEXT NOT NULL, value ANY,
 	PRIMARY KEY (tbl, files, aggregate)
 ) STRICT;
+CREATE TABLE imports (              -- files that were brought in, or are on their way
+	id TEXT PRIMARY KEY,            -- of the file's content and how it was read
+	name TEXT NOT NULL, size INTEGER NOT NULL, fetched_at TEXT NOT NULL,
+	documents INTEGER NOT NULL,     -- that are durable in the delivery log
+	taken_at TEXT NOT NULL          -- when all of them were delivered; empty before that
+) STRICT;
 `
 
 // A step takes state.db from one version to the next, within a transaction.
