@@ -34,6 +34,18 @@ type Crawl struct {
 	Full   bool   // list every folder, not only those that can still change
 	// Progress is told after each object; nil for none.
 	Progress func(done, total int)
+	// Reader is asked for what takes the lines of an object while it is read; nil for
+	// none. Objects are read at the same time, each by a Reader of its own.
+	Reader func(Entry) Reader
+}
+
+// A Reader takes what Crawl reads of one object.
+type Reader interface {
+	// Line is called for each line, good or bad.
+	Line(Line) error
+	// Close is called after the last line, with what the scan found: if that is
+	// damage, the lines must not be used.
+	Close(Facts) error
 }
 
 // A Change is a difference between what the stream held and what came.
@@ -72,7 +84,7 @@ func (c *Catalog) Crawl(ctx context.Context, b Bucket, what Crawl) (CrawlReport,
 		return report, err
 	}
 	fresh := slices.DeleteFunc(slices.Clone(claimed), func(e Entry) bool { return e.Scanned && e.Failures == 0 })
-	facts, err := scanAll(ctx, b, fresh, what.Progress)
+	facts, err := scanAll(ctx, b, fresh, what)
 	if err != nil {
 		return report, err
 	}
@@ -122,7 +134,7 @@ func (c *Catalog) Discover(ctx context.Context, b Bucket, what Crawl) error {
 	return errors.Join(err, c.Enter(ctx, batch...))
 }
 
-func scanAll(ctx context.Context, b Bucket, entries []Entry, progress func(done, total int)) ([]Facts, error) {
+func scanAll(ctx context.Context, b Bucket, entries []Entry, what Crawl) ([]Facts, error) {
 	facts := make([]Facts, len(entries))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
@@ -130,15 +142,15 @@ func scanAll(ctx context.Context, b Bucket, entries []Entry, progress func(done,
 	done := 0
 	for i, e := range entries {
 		group.Go(func() error {
-			f, err := scanObject(ctx, b, e.Key)
+			f, err := scanObject(ctx, b, e, what.Reader)
 			if err != nil {
 				return err
 			}
 			facts[i] = f
 			mu.Lock()
 			defer mu.Unlock()
-			if done++; progress != nil {
-				progress(done, len(entries))
+			if done++; what.Progress != nil {
+				what.Progress(done, len(entries))
 			}
 			return nil
 		})
@@ -146,11 +158,11 @@ func scanAll(ctx context.Context, b Bucket, entries []Entry, progress func(done,
 	return facts, group.Wait()
 }
 
-func scanObject(ctx context.Context, b Bucket, key string) (Facts, error) {
+func scanObject(ctx context.Context, b Bucket, e Entry, reader func(Entry) Reader) (Facts, error) {
 	if err := ctx.Err(); err != nil {
 		return Facts{}, err
 	}
-	body, err := b.Open(ctx, key)
+	body, err := b.Open(ctx, e.Key)
 	if errors.Is(err, tickerlake.NotFound) {
 		return Facts{Damage: "the object is gone"}, nil
 	}
@@ -158,7 +170,20 @@ func scanObject(ctx context.Context, b Bucket, key string) (Facts, error) {
 		return Facts{}, err
 	}
 	defer body.Close()
-	return Scan(body, nil)
+	if reader == nil {
+		return Scan(body, nil)
+	}
+	r := reader(e)
+	facts, err := Scan(body, r.Line)
+	if err != nil {
+		facts = Facts{Damage: err.Error()}
+	}
+	err = errors.Join(err, r.Close(facts))
+	var coded *tickerlake.Error
+	if err == nil || errors.As(err, &coded) {
+		return facts, err
+	}
+	return facts, &tickerlake.Error{Code: diskCode(err), Op: "catalog.Crawl", Name: e.Key, Err: err}
 }
 
 // record writes what the scans found and tells how the columns changed.

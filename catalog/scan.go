@@ -7,10 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"unicode/utf8"
 
 	"github.com/klauspost/compress/gzip"
+
+	"github.com/tickerlake/tickerlake"
 )
 
 // MaxLine is the longest line of a raw object that is read, in bytes.
@@ -50,7 +53,8 @@ type Facts struct {
 	Columns  map[string]kind // by name, the kinds of value seen
 	Damage   string          // why the object cannot be read at all; nothing else counts then
 
-	form form
+	form   form
+	fitted bool // the last line had the form of the one before
 }
 
 // A form is how the last good line was written: its keys in their order, each with
@@ -59,6 +63,8 @@ type Facts struct {
 type form struct {
 	keys  [][]byte
 	kinds []kind
+	ours  bool     // the keys are tickerlake.RawFields in their order
+	spans [][2]int // where the values stand in the line that fitted last
 }
 
 // fits reports whether a line has the form.
@@ -68,10 +74,12 @@ func (f *form) fits(text []byte) bool {
 		if !bytes.HasPrefix(text[i:], key) {
 			return false
 		}
-		k, j, ok := scanValue(text, i+len(key))
+		i += len(key)
+		k, j, ok := scanValue(text, i)
 		if !ok || k&f.kinds[n] == 0 || j == len(text) {
 			return false
 		}
+		f.spans[n] = [2]int{i, j}
 		i = j
 	}
 	return len(f.keys) > 0 && i == len(text)-1 && text[i] == '}'
@@ -85,7 +93,8 @@ func (f *form) learn(keys [][]byte, kinds []kind) {
 		same = bytes.Equal(old[2:len(old)-2], keys[n])
 	}
 	if !same {
-		f.keys, f.kinds = make([][]byte, len(keys)), make([]kind, len(keys))
+		f.keys, f.kinds, f.spans = make([][]byte, len(keys)), make([]kind, len(keys)), make([][2]int, len(keys))
+		f.ours = slices.EqualFunc(keys, tickerlake.RawFields, func(key []byte, field string) bool { return string(key) == field })
 		for n, key := range keys {
 			before := byte(',')
 			if n == 0 {
@@ -99,16 +108,29 @@ func (f *form) learn(keys [][]byte, kinds []kind) {
 	}
 }
 
+// values gives the values of the line that fitted last, as they are written.
+func (f *form) values(text []byte, to [][]byte) [][]byte {
+	to = to[:0]
+	for _, s := range f.spans {
+		to = append(to, text[s[0]:s[1]])
+	}
+	return to
+}
+
 // A Line is one line of a raw object.
 type Line struct {
 	Number int64 // from 1
 	Text   []byte
 	// Problem says why the line is bad, or nothing.
 	Problem string
+	// Values are the JSON values of tickerlake.RawFields as they stand in Text, if the
+	// line has these keys in this order, no others, no spaces and no escapes; nil
+	// otherwise.
+	Values [][]byte
 }
 
 // Scan reads a gzip NDJSON object to its end, checks it and calls each, if it is
-// not nil, for every line; Text is only valid during the call. A body that is not
+// not nil, for every line; Text and Values are only valid during the call. A body that is not
 // gzip, cut short or changed is reported in Facts.Damage: then lines that were seen
 // before must not be used. Only a failure to read, or of each, is an error.
 func Scan(body io.Reader, each func(Line) error) (Facts, error) {
@@ -119,6 +141,7 @@ func Scan(body io.Reader, each func(Line) error) (Facts, error) {
 	}
 	in := bufio.NewReaderSize(z, 256<<10)
 	var long []byte
+	var values [][]byte
 	number := int64(0)
 	for {
 		line, err := in.ReadSlice('\n')
@@ -143,7 +166,13 @@ func Scan(body io.Reader, each func(Line) error) (Facts, error) {
 				facts.BadLines++
 			}
 			if each != nil {
-				if err := each(Line{Number: number, Text: text, Problem: problem}); err != nil {
+				l := Line{Number: number, Text: text, Problem: problem}
+				// The line that taught the form is looked at again: that is rare.
+				if problem == "" && facts.form.ours && (facts.fitted || facts.form.fits(text)) {
+					values = facts.form.values(text, values)
+					l.Values = values
+				}
+				if err := each(l); err != nil {
 					return facts, err
 				}
 			}
@@ -169,10 +198,11 @@ func damage(facts Facts, err error) (Facts, error) {
 // line checks one line and notes the kinds of its values. It accepts what the
 // flat documents of a raw stream are made of and asks encoding/json about the rest.
 func (f *Facts) line(text []byte) string {
+	f.fitted = false
 	if !utf8.Valid(text) {
 		return "not UTF-8"
 	}
-	if f.form.fits(text) {
+	if f.fitted = f.form.fits(text); f.fitted {
 		return ""
 	}
 	var (

@@ -59,8 +59,11 @@ func (m *merge) incoming(ctx context.Context) (string, error) {
 		}
 		where = " WHERE NOT " + skipped
 	}
-	return "SELECT * FROM " + m.Relation(m.Incoming) + " i" + where +
-		` QUALIFY row_number() OVER (PARTITION BY symbol, ts ORDER BY fetched_at DESC, fetch_id DESC, "row" DESC) = 1`, nil
+	rows := "SELECT * FROM " + m.Relation(m.Incoming) + " i" + where
+	if m.Distinct {
+		return rows, nil
+	}
+	return rows + ` QUALIFY row_number() OVER (PARTITION BY symbol, ts ORDER BY fetched_at DESC, fetch_id DESC, "row" DESC) = 1`, nil
 }
 
 // values are the columns in which a bar can differ from the stored one and be

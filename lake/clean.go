@@ -37,6 +37,7 @@ func (l *Lake) Crawl(ctx context.Context, run Run, full bool) error {
 	}
 	report, err := l.Catalog.Crawl(ctx, l.Raw, catalog.Crawl{
 		Run: run.ID(), Stream: l.Stream, Prefix: l.Prefix, Full: full,
+		Reader:   l.columnReader(run.ID()),
 		Progress: func(done, total int) { run.Report(float64(done)/float64(total), tickerlake.Counts{}) },
 	})
 	if err != nil {
@@ -85,8 +86,11 @@ type cleaned struct {
 type input struct {
 	catalog.Entry
 	path  string
-	lines int64 // bad ones included
+	lines int64 // in the file, bad ones included
 	bad   int64
+	// columns has the rows that are not in the file, since the crawler took them; nil
+	// if it took none.
+	columns *columnSet
 }
 
 // Clean reads the run's objects, casts and judges their rows and splits them for
@@ -102,6 +106,19 @@ func (l *Lake) Clean(ctx context.Context, run Run) error {
 		in := input{Entry: e, lines: e.Lines, bad: e.BadLines}
 		if in.path, err = l.Raw.Path(e.Key); err != nil {
 			return err
+		}
+		if in.columns, err = l.columnsOf(run.ID(), e); err != nil {
+			return err
+		}
+		if in.columns != nil {
+			if e.BadLines > 0 {
+				if err := l.quarantineBad(ctx, run, e); err != nil {
+					return err
+				}
+			}
+			in.path, in.lines, in.bad = in.columns.Rest, in.columns.RestLines, 0
+			inputs = append(inputs, in)
+			continue
 		}
 		// A key with a wildcard would name other files to the engine.
 		if e.BadLines > 0 || strings.ContainsAny(e.Key, "*?[") {
@@ -119,13 +136,24 @@ func (l *Lake) Clean(ctx context.Context, run Run) error {
 	if err != nil {
 		return err
 	}
-	note := cleaned{Objects: map[string]string{}, Result: result}
+	note := cleaned{Objects: map[string]string{}}
 	var lines int64
 	for _, in := range inputs {
-		lines += in.lines
-		note.Bad += in.bad
 		note.Objects[in.path] = in.Key
+		if in.columns == nil {
+			lines += in.lines
+			note.Bad += in.bad
+			continue
+		}
+		lines += in.Lines
+		note.Bad += in.BadLines
+		path, err := l.Raw.Path(in.Key)
+		if err != nil {
+			return err
+		}
+		note.Objects[path] = in.Key
 	}
+	note.Result = joined(result, inputs)
 	if note.Conflicts, err = l.conflicts(ctx, note.Result.Groups); err != nil {
 		return err
 	}
@@ -222,6 +250,29 @@ func (l *Lake) damaged(ctx context.Context, run Run, e catalog.Entry, why string
 	return l.Events.Emit(ctx, "objects", l.objectEvents(run.ID(), []catalog.Entry{e})...)
 }
 
+// hashed is a file name for a key.
+func hashed(key string) string {
+	sum := sha256.Sum256([]byte(key))
+	return hex.EncodeToString(sum[:16])
+}
+
+// quarantineBad quarantines the bad lines of an object.
+func (l *Lake) quarantineBad(ctx context.Context, run Run, e catalog.Entry) error {
+	body, err := l.Raw.Open(ctx, e.Key)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	q := l.quarantine(run)
+	_, err = catalog.Scan(body, func(line catalog.Line) error {
+		if line.Problem == "" {
+			return nil
+		}
+		return q.addBad(ctx, e.Key, line)
+	})
+	return errors.Join(err, q.flush(ctx))
+}
+
 // sift copies the good lines of an object to staging and quarantines the bad ones. It is
 // false if the object is damaged.
 func (l *Lake) sift(ctx context.Context, run Run, e catalog.Entry) (in input, whole bool, err error) {
@@ -234,8 +285,7 @@ func (l *Lake) sift(ctx context.Context, run Run, e catalog.Entry) (in input, wh
 		return in, false, err
 	}
 	defer body.Close()
-	name := sha256.Sum256([]byte(e.Key))
-	in.path = filepath.Join(l.staging(run.ID()), "sifted", hex.EncodeToString(name[:16])+".gz")
+	in.path = filepath.Join(l.staging(run.ID()), "sifted", hashed(e.Key)+".gz")
 	if err := os.MkdirAll(filepath.Dir(in.path), 0o755); err != nil {
 		return in, false, err
 	}
@@ -251,7 +301,7 @@ func (l *Lake) sift(ctx context.Context, run Run, e catalog.Entry) (in input, wh
 	q := l.quarantine(run)
 	facts, err := catalog.Scan(body, func(line catalog.Line) error {
 		if line.Problem != "" {
-			return q.add(ctx, e.Key, line, tickerlake.Quarantined{Reason: "line cannot be read: " + line.Problem})
+			return q.addBad(ctx, e.Key, line)
 		}
 		_, err := z.Write(append(slices.Clip(line.Text), '\n'))
 		return err

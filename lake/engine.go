@@ -76,6 +76,8 @@ type Part struct {
 	MaxSymbol string    `json:"max_symbol"`
 	MinTs     time.Time `json:"min_ts"`
 	MaxTs     time.Time `json:"max_ts"`
+	// Distinct is true if it is known that no key stands twice in it.
+	Distinct bool `json:"distinct"`
 }
 
 // A Group is the rows of one symbol from one fetch in one object, with outcome bars or
@@ -94,11 +96,15 @@ type Group struct {
 	MinTs     time.Time `json:"min_ts"`
 	MaxTs     time.Time `json:"max_ts"`
 	Rows      int64     `json:"rows"`
+	// Ascending is true if it is known that each row's ts is after that of the row
+	// before, so that no key stands twice in it.
+	Ascending bool `json:"ascending"`
 }
 
 // A MergeTask is the merging of clean rows into one partition of a table.
 type MergeTask struct {
 	Incoming []string // files of a Part
+	Distinct bool     // no key stands twice in Incoming
 	Existing []string // files of the table that may hold the same keys
 	// Skip says which rows are left out.
 	Skip []Skip

@@ -214,7 +214,7 @@ func (b *builder) part(ctx context.Context, n int, p Part, files []file, covers 
 		return dataFile(b.name, p.Partition, b.run, b.build, n, fmt.Sprintf("rewrite-%d", i))
 	}
 	task := MergeTask{
-		Incoming: p.Files, Existing: existing, Skip: b.skips, Covers: covers, Now: l.now(),
+		Incoming: p.Files, Distinct: p.Distinct, Existing: existing, Skip: b.skips, Covers: covers, Now: l.now(),
 		Changed: filepath.Join(l.staging(b.run), "changed", b.name+"-"+p.Partition+".parquet"),
 	}
 	if err := l.files.MakeDir(filepath.Dir(task.Changed)); err != nil {

@@ -48,6 +48,11 @@ func (q *quarantine) add(ctx context.Context, object string, line catalog.Line, 
 	return q.flush(ctx)
 }
 
+// addBad records a line that is no document.
+func (q *quarantine) addBad(ctx context.Context, object string, line catalog.Line) error {
+	return q.add(ctx, object, line, tickerlake.Quarantined{Reason: "line cannot be read: " + line.Problem})
+}
+
 func (q *quarantine) flush(ctx context.Context) error {
 	if len(q.batch) == 0 {
 		return nil
