@@ -323,7 +323,8 @@ func (l *Lake) conflicts(ctx context.Context, groups []Group) (map[string][]Skip
 	known := map[string]map[tickerlake.Symbol]tickerlake.Series{}
 	intervals := map[string]tickerlake.Interval{}
 	slices.SortFunc(groups, func(a, b Group) int {
-		return cmp.Or(strings.Compare(a.Table, b.Table), a.FetchedAt.Compare(b.FetchedAt), strings.Compare(a.FetchID, b.FetchID))
+		return cmp.Or(strings.Compare(a.Table, b.Table), a.FetchedAt.Compare(b.FetchedAt), strings.Compare(a.FetchID, b.FetchID), strings.Compare(a.Symbol, b.Symbol),
+			strings.Compare(a.Interval, b.Interval), strings.Compare(a.Source, b.Source), strings.Compare(a.Basis, b.Basis), strings.Compare(a.Currency, b.Currency))
 	})
 	for _, g := range groups {
 		series := known[g.Table]

@@ -19,7 +19,8 @@ type verdict struct{ when, reason string }
 
 // judgeSQL is the SELECT that casts and judges the rows of the relation raw. A row
 // that breaks several rules gets the first reason. Times are compared with
-// fetched_at: what was in the future when it was fetched is judged alike whenever.
+// fetched_at: what was in the future when it was fetched is judged alike whenever. What
+// changes here must be looked at in plain.go as well: rows that are plain never get here.
 func judgeSQL(d quality.Dialect, now time.Time) string {
 	typed := []string{}
 	add := func(expr, name string) { typed = append(typed, expr+" AS "+name) }

@@ -13,6 +13,11 @@ import (
 // TestJudgement publishes one row a case, each of a symbol of its own, together:
 // what is wrong with one stops no other.
 func TestJudgement(t *testing.T) {
+	t.Run("as collect writes", func(t *testing.T) { testJudgement(t, false) })
+	t.Run("by the engine alone", func(t *testing.T) { testJudgement(t, true) })
+}
+
+func testJudgement(t *testing.T, sorted bool) {
 	file, err := os.Open("testdata/judgement.jsonl")
 	if err != nil {
 		t.Fatal(err)
@@ -40,6 +45,7 @@ func TestJudgement(t *testing.T) {
 		docs = append(docs, d)
 	}
 	f := newFixture(t)
+	f.sorted = sorted
 	f.put(docs...)
 	counts := f.run()
 	reasons := map[int64]tickerlake.Quarantined{}

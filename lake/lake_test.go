@@ -118,6 +118,7 @@ type fixture struct {
 	now    time.Time
 	runs   int
 	puts   int
+	sorted bool // put writes the keys of documents sorted
 }
 
 func newFixture(t *testing.T) *fixture {
@@ -185,14 +186,46 @@ func (f *fixture) put(docs ...any) string {
 		case string:
 			text.WriteString(d)
 		case doc:
-			line, err := json.Marshal(d.with("row", i))
-			f.must(err)
-			text.Write(line)
+			text.Write(f.document(d.with("row", i)))
 		}
 		text.WriteByte('\n')
 	}
 	f.puts++
 	return f.putBody(fmt.Sprintf("raw/bars/dt=%s/bars-1-%04d.gz", f.now.Format(time.DateOnly), f.puts), zip(f.T, text.Bytes()))
+}
+
+// document writes a document as collect does, its keys in the order of RawFields, or
+// sorted, which the crawler does not take for plain.
+func (f *fixture) document(d doc) []byte {
+	f.Helper()
+	if f.sorted {
+		line, err := json.Marshal(d)
+		f.must(err)
+		return line
+	}
+	line := []byte{'{'}
+	add := func(key string) {
+		value, ok := d[key]
+		if !ok {
+			return
+		}
+		text, err := json.Marshal(value)
+		f.must(err)
+		if len(line) > 1 {
+			line = append(line, ',')
+		}
+		line = append(append(append(line, '"'), key...), `":`...)
+		line = append(line, text...)
+	}
+	for _, key := range tickerlake.RawFields {
+		add(key)
+	}
+	for _, key := range slices.Sorted(maps.Keys(d)) {
+		if !slices.Contains(tickerlake.RawFields, key) {
+			add(key)
+		}
+	}
+	return append(line, '}')
 }
 
 func (f *fixture) putBody(key string, body []byte) string {

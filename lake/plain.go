@@ -119,7 +119,7 @@ func visible(c byte) bool { return '!' <= c && c <= '~' && c != '"' && c != '\\'
 // plainInstant reports whether s has the form 2006-01-02T15:04:05Z, with up to six
 // digits after a point, within the years in which prices are beyond doubt.
 func plainInstant(s string) bool {
-	if len(s) < 20 || len(s) > 27 || s[len(s)-1] != 'Z' || len(s) == 21 {
+	if len(s) < 20 || len(s) > 27 || s[len(s)-1] != 'Z' || len(s) == 21 || len(s) > 20 && s[19] != '.' {
 		return false
 	}
 	_, _, _, ok := plainDay([]byte(s[:10]))
