@@ -54,6 +54,10 @@ type Config struct {
 type Quality struct {
 	// Rules is the ruleset that gates publishing, in DQDL.
 	Rules string `yaml:"rules"`
+	// Scope is what rules judge that cannot be put together from partitions: all of
+	// the table, or the partitions that the run has touched. `tickerlake validate`
+	// names these rules.
+	Scope quality.Scope `yaml:"scope"`
 }
 
 // The values of keys that the file leaves out.
@@ -68,7 +72,7 @@ const (
 func Defaults() Config {
 	c := Config{Lake: DefaultLake, Listen: DefaultListen, Delivery: deliver.Defaults(), Workflow: flow.Defaults()}
 	c.Delivery.Prefix = DefaultPrefix
-	c.Quality.Rules = DefaultRules
+	c.Quality.Rules, c.Quality.Scope = DefaultRules, quality.Table
 	return c
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/tickerlake/tickerlake"
 	"github.com/tickerlake/tickerlake/collect"
 	"github.com/tickerlake/tickerlake/config"
+	"github.com/tickerlake/tickerlake/quality"
 )
 
 var update = flag.Bool("update", false, "write the messages of the bad files")
@@ -109,6 +110,7 @@ func TestFull(t *testing.T) {
 		{"retries", f.Workflow.Retries, 0},
 		{"timeout", f.Workflow.Timeout, hour},
 		{"rules", f.Quality.Rules, "# the table must have rows\nRules = [ RowCount > 0 ]\n"},
+		{"scope", f.Quality.Scope, quality.Touched},
 		{"secrets", f.Secrets, []string{"s3cret-key", "7"}},
 	} {
 		if !reflect.DeepEqual(c.got, c.want) {

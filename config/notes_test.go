@@ -4,6 +4,7 @@ import (
 	"github.com/tickerlake/tickerlake"
 	"github.com/tickerlake/tickerlake/collect"
 	"github.com/tickerlake/tickerlake/config"
+	"github.com/tickerlake/tickerlake/quality"
 )
 
 // A note says of a key what its Go type cannot: what stands in its schema and in
@@ -117,4 +118,5 @@ var notes = map[string]note{
 	"workflow.timeout":          {Min: "1 second", Max: "7 days", Example: "2 hours"},
 	"quality.rules": {Want: "a ruleset in DQDL (docs/quality.md)", Example: "|\n  Rules = [\n    RowCount > 0,\n    IsPrimaryKey \"symbol\" \"ts\"\n  ]",
 		Deep: []string{`"Rules = [ RowCnt > 0 ]"`, `""`, "Rules = []"}},
+	"quality.scope": {Enum: []string{string(quality.Table), string(quality.Touched)}, Example: "touched", Bad: []string{"all", `""`}},
 }

@@ -270,6 +270,9 @@ func shaped(schedule string) bool {
 }
 
 func (r *reader) checkRules() {
+	if s := r.file.Quality.Scope; s != quality.Table && s != quality.Touched {
+		r.bad("quality.scope", "%q: want %s or %s", s, quality.Table, quality.Touched)
+	}
 	const path = "quality.rules"
 	if r.knownBad(path) {
 		return

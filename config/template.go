@@ -43,6 +43,7 @@ workflow:                        # crawl, clean, optimize, quality, publish
   timeout: 30 minutes            # of one attempt of a job
 
 quality:                         # AWS Glue's rules; nothing is published that breaks one
+  # scope: touched               # rules that need the whole table judge what a run touched
   rules: |
     Rules = [
       RowCount > 0,

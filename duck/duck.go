@@ -22,6 +22,7 @@ import (
 	"github.com/duckdb/duckdb-go/v2"
 
 	"github.com/tickerlake/tickerlake"
+	"github.com/tickerlake/tickerlake/lake"
 )
 
 // EngineOptions bound an Engine.
@@ -194,8 +195,18 @@ func plain(v any) any {
 	return v
 }
 
-// Relation is the rows of Parquet files.
-func (e *Engine) Relation(files []string) string {
+// Relation is the rows of Parquet files, or, with columns, the documents of NDJSON
+// files; a line that is no document is no row.
+func (e *Engine) Relation(files []string, columns ...lake.Column) string {
+	if len(columns) > 0 {
+		var types, known []string
+		for _, c := range columns {
+			types = append(types, quote(c.Name)+": "+quote(c.Type))
+			known = append(known, identifier(c.Name)+" IS NOT NULL")
+		}
+		return "(SELECT * FROM read_json(" + list(files) + ", format = 'newline_delimited', compression = 'auto_detect', columns = {" +
+			strings.Join(types, ", ") + "}, hive_partitioning = false, records = true, ignore_errors = true) WHERE " + strings.Join(known, " OR ") + ")"
+	}
 	return "read_parquet(" + list(files) + ", hive_partitioning = false, union_by_name = true)"
 }
 

@@ -19,8 +19,9 @@ type Engine interface {
 	// Write writes the rows of a SELECT to one Parquet file, sorted by symbol and ts,
 	// and returns their number.
 	Write(ctx context.Context, task WriteTask) (int64, error)
-	// Relation is the SQL text that stands for the rows of Parquet files.
-	Relation(files []string) string
+	// Relation is the SQL text that stands for the rows of Parquet files, or, with
+	// columns, for the documents of NDJSON files.
+	Relation(files []string, columns ...Column) string
 	// Query runs a statement of the program's own. Values are nil, bool, int64,
 	// float64, string or time.Time.
 	Query(ctx context.Context, sql string) (columns []string, rows [][]any, err error)

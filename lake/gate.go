@@ -95,7 +95,16 @@ func (l *Lake) judge(ctx context.Context, run Run, c candidates) (failed []strin
 		if err != nil {
 			return nil, nil, err
 		}
-		res, err := l.Evaluate(ctx, l.Rules, v)
+		target, err := l.candidate(ctx, v)
+		if err != nil {
+			return nil, nil, err
+		}
+		if target.Sources, err = l.sources(ctx, l.Rules, v, branchOf(run.ID())); err != nil {
+			return nil, nil, err
+		}
+		e := l.judgeOf(v)
+		e.State, e.Scope = kept{l.Catalog, v.Name, true}, l.Scope
+		res, err := e.Evaluate(ctx, l.Rules, target)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -104,7 +113,7 @@ func (l *Lake) judge(ctx context.Context, run Run, c candidates) (failed []strin
 		}
 		for _, r := range res.Failed() {
 			failed = append(failed, fmt.Sprintf("%s.%s: %s: %s", v.Database, v.Name, r.Description, r.EvaluationMessage))
-			skips, err := l.breakers(ctx, r, v, t)
+			skips, err := l.breakers(ctx, e, r, target, t)
 			if err != nil {
 				return nil, nil, err
 			}
@@ -118,36 +127,12 @@ func (l *Lake) judge(ctx context.Context, run Run, c candidates) (failed []strin
 	return failed, aside, nil
 }
 
-// Evaluate judges a table by a ruleset.
-func (l *Lake) Evaluate(ctx context.Context, rules *quality.Ruleset, v View) (*quality.Result, error) {
-	e := quality.Engine{Querier: l.Engine, Dialect: l.Dialect, Clock: l.Clock}
-	return e.Evaluate(ctx, rules, l.target(v))
-}
-
-func (l *Lake) target(v View) quality.Target {
-	t := quality.Target{Name: v.Database + "." + v.Name}
-	for _, c := range v.Columns {
-		t.Columns = append(t.Columns, quality.Column{Name: c.Name, Type: quality.Type(c.Type)})
-	}
-	if len(v.Files) > 0 {
-		t.From = "(SELECT * FROM " + l.Engine.Relation(v.Files) + ")"
-		return t
-	}
-	nulls := make([]string, len(v.Columns))
-	for i, c := range v.Columns {
-		nulls[i] = `CAST(NULL AS ` + c.Type + `) AS "` + c.Name + `"`
-	}
-	t.From = "(SELECT " + strings.Join(nulls, ", ") + " WHERE false)"
-	return t
-}
-
 // breakers finds the symbols whose new rows break a rule over single rows.
-func (l *Lake) breakers(ctx context.Context, r quality.RuleResult, v View, t Candidate) ([]Skip, error) {
+func (l *Lake) breakers(ctx context.Context, e quality.Engine, r quality.RuleResult, target quality.Target, t Candidate) ([]Skip, error) {
 	if r.Rule == nil || r.Result != quality.Fail || len(t.New) == 0 {
 		return nil, nil
 	}
-	e := quality.Engine{Querier: l.Engine, Dialect: l.Dialect, Clock: l.Clock}
-	violations, ok := e.Violations(r.Rule, l.target(v))
+	violations, ok := e.Violations(r.Rule, target)
 	if !ok {
 		return nil, nil
 	}

@@ -45,6 +45,7 @@ type Options struct {
 	Engine  Engine
 	Dialect quality.Dialect
 	Rules   *quality.Ruleset // nil: nothing to check
+	Scope   quality.Scope    // of rules that need a whole table; empty: the table
 	Events  Events
 	Clock   tickerlake.Clock
 }

@@ -3,6 +3,7 @@ package lake
 import (
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"reflect"
 	"slices"
@@ -36,6 +37,9 @@ type View struct {
 	// equal keys the row with the greatest version counts.
 	Key     string `json:"-"`
 	Version string `json:"-"`
+
+	// data are the files of an Iceberg table.
+	data []file
 }
 
 // Views lists every table of the lake, each pinned to what is published now.
@@ -103,6 +107,7 @@ func (l *Lake) tableView(ctx context.Context, name, ref string) (View, error) {
 		v.Rows += f.rows
 		v.Bytes += f.bytes
 	}
+	v.data = files
 	v.Files, err = l.local(files)
 	return v, err
 }
@@ -169,27 +174,33 @@ func (l *Lake) rawView(ctx context.Context) (View, error) {
 
 func (l *Lake) opsViews(ctx context.Context) ([]View, error) {
 	var out []View
-	for name, event := range tickerlake.OpsTables {
-		v := View{Database: l.Database("ops"), Name: name, Columns: eventColumns(reflect.TypeOf(event)), Format: NDJSON, Key: "id", Version: "recorded_at", Rows: -1}
-		err := l.Raw.Each(ctx, "ops/"+name+"/", "", func(o tickerlake.Object) error {
-			path, err := l.Raw.Path(o.Key)
-			v.Files = append(v.Files, path)
-			v.Bytes += o.Size
-			if o.At.After(v.Updated) {
-				v.Updated = o.At
-			}
-			return err
-		})
+	for _, name := range slices.Sorted(maps.Keys(tickerlake.OpsTables)) {
+		v, err := l.opsView(ctx, name)
 		if err != nil {
 			return nil, err
 		}
-		if len(v.Files) == 0 {
-			v.Rows = 0
-		}
 		out = append(out, v)
 	}
-	slices.SortFunc(out, func(a, b View) int { return strings.Compare(a.Name, b.Name) })
 	return out, nil
+}
+
+// opsView is a table of events.
+func (l *Lake) opsView(ctx context.Context, name string) (View, error) {
+	v := View{Database: l.Database("ops"), Name: name, Columns: eventColumns(reflect.TypeOf(tickerlake.OpsTables[name])), Format: NDJSON,
+		Key: "id", Version: "recorded_at", Rows: -1}
+	err := l.Raw.Each(ctx, "ops/"+name+"/", "", func(o tickerlake.Object) error {
+		path, err := l.Raw.Path(o.Key)
+		v.Files = append(v.Files, path)
+		v.Bytes += o.Size
+		if o.At.After(v.Updated) {
+			v.Updated = o.At
+		}
+		return err
+	})
+	if len(v.Files) == 0 {
+		v.Rows = 0
+	}
+	return v, err
 }
 
 // eventColumns are the columns of an ops table: the JSON fields of its event.

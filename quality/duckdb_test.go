@@ -180,9 +180,9 @@ func tables(t *testing.T, d *database) map[string]quality.Target {
 		"empty":     d.load(t, "empty", dirty, nil),
 		"reference": d.load(t, "reference", bars, readCSV(t, dataFile(t, "reference.csv"))),
 	}
-	sources := map[string]string{}
-	for name := range all {
-		sources[name] = quality.Ident(name)
+	sources := map[string]quality.Source{}
+	for name, x := range all {
+		sources[name] = quality.Source{From: x.From, Columns: x.Columns}
 	}
 	for name, x := range all {
 		x.Sources = sources

@@ -2,6 +2,8 @@ package quality
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"strconv"
 	"strings"
@@ -67,9 +69,21 @@ func (p *plan) groups(g grouping, aggregate string) string {
 	return p.ask(measure{id: aggregate + " over groups of " + g.id(), aggregate: aggregate, over: &g, kind: kind})
 }
 
+// maxName is the longest name of a measure, in bytes; a longer one is told by its hash.
+const maxName = 240
+
 func (p *plan) ask(m measure) string {
+	m.id = nameOf(m.id)
 	p.asks = append(p.asks, m)
 	return m.id
+}
+
+func nameOf(id string) string {
+	if len(id) <= maxName {
+		return id
+	}
+	sum := sha256.Sum256([]byte(id))
+	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
 // reads notes that the rule reads all rows by statements of its own, and why.

@@ -27,7 +27,7 @@ func (p *plan) countDated(x, where, condition string, at []time.Time, holds func
 		if kind == notMerged {
 			return p.scalar(CountIf(both(where, "("+condition+")")))
 		}
-		d.bounds = append(d.bounds, measure{id: a, aggregate: a, kind: kind})
+		d.bounds = append(d.bounds, measure{id: nameOf(a), aggregate: a, kind: kind})
 	}
 	a := CountIf(both(where, "("+condition+")"))
 	return p.ask(measure{id: a, aggregate: a, dated: d})

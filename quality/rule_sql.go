@@ -3,6 +3,7 @@ package quality
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -27,27 +28,63 @@ func planCustomSQL(p *plan, r *Rule) (judge, error) {
 	return p.customRows(r, s), nil
 }
 
-// with opens a statement in which s knows the target as primary and the other
-// sources that it may name by their aliases.
-func (p *plan) with(s string) string {
+// with gives what opens a statement in which s knows the target as primary and the
+// other sources that it may name by their aliases, and s with the aliases quoted
+// that have a dot.
+func (p *plan) with(s string) (head, body string) {
 	t := p.target
 	parts := []string{Ident(primaryName) + " AS (SELECT * FROM " + t.From + ")"}
-	var aliases []string
-	for a := range t.Sources {
-		aliases = append(aliases, a)
-	}
-	slices.Sort(aliases)
 	lower := strings.ToLower(s)
-	for _, a := range aliases {
-		if from := t.Sources[a]; from != Ident(a) && strings.Contains(lower, strings.ToLower(a)) && a != primaryName {
+	for _, a := range slices.Sorted(maps.Keys(t.Sources)) {
+		if from := t.Sources[a].From; from != Ident(a) && strings.Contains(lower, strings.ToLower(a)) && a != primaryName {
 			parts = append(parts, Ident(a)+" AS (SELECT * FROM "+from+")")
+			s = quoteAlias(s, a)
 		}
 	}
-	return "WITH " + strings.Join(parts, ",\n") + "\n"
+	return "WITH " + strings.Join(parts, ",\n") + "\n", s
+}
+
+// quoteAlias quotes an alias of several words wherever it stands by itself in SQL.
+func quoteAlias(s, alias string) string {
+	if !strings.Contains(alias, ".") {
+		return s
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); {
+		if c := s[i]; c == '\'' || c == '"' {
+			end := closing(s, i)
+			if end < 0 {
+				return s
+			}
+			b.WriteString(s[i : end+1])
+			i = end + 1
+			continue
+		} else if !isWordByte(c) {
+			b.WriteByte(c)
+			i++
+			continue
+		}
+		n := i
+		for n < len(s) && isWordByte(s[n]) {
+			n++
+		}
+		// ops.runs is the table in ops.runs and in ops.runs.state, not in x.ops.runs.
+		name, rest := s[i:n], ""
+		if len(name) > len(alias) && name[len(alias)] == '.' {
+			name, rest = name[:len(alias)], name[len(alias):]
+		}
+		if strings.EqualFold(name, alias) {
+			name = Ident(alias)
+		}
+		b.WriteString(name + rest)
+		i = n
+	}
+	return b.String()
 }
 
 func (p *plan) customNumber(r *Rule, s string) judge {
-	sql := p.with(s) + "SELECT * FROM (\n" + s + "\n) AS q"
+	head, s := p.with(s)
+	sql := head + "SELECT * FROM (\n" + s + "\n) AS q"
 	return func(ctx context.Context) outcome {
 		a := p.query(ctx, sql)
 		if a.err != nil {
@@ -65,7 +102,7 @@ func (p *plan) customNumber(r *Rule, s string) judge {
 }
 
 func (p *plan) customRows(r *Rule, s string) judge {
-	head := p.with(s)
+	head, s := p.with(s)
 	return func(ctx context.Context) outcome {
 		a := p.query(ctx, head+"SELECT * FROM (\n"+s+"\n) AS q LIMIT 0")
 		if a.err != nil {

@@ -36,7 +36,7 @@ func (r *recorder) Query(_ context.Context, sql string) ([]string, [][]any, erro
 var barsTarget = quality.Target{
 	Name: "bars", From: `"prod"."bars_1d"`,
 	Columns: columnsOf("symbol string; ts timestamp; close double; volume long; final boolean; amount decimal(12,2); seen timestamptz; note string"),
-	Sources: map[string]string{"reference": `"prod"."reference"`, "other": `"prod"."other"`},
+	Sources: map[string]quality.Source{"reference": {From: `"prod"."reference"`}, "other": {From: `"prod"."other"`}, "ops.runs": {From: `"ops"."runs"`}},
 }
 
 // goldenRules are the rules whose SQL is kept in testdata.
@@ -46,7 +46,7 @@ var goldenRules = []struct{ name, rules string }{
 	{"texts", `ColumnValues "symbol" in ["O'Neil", EMPTY, NULL], ColumnValues "symbol" not in [WHITESPACES_ONLY], ColumnValues "symbol" matches "[A-Z.]+" with threshold > 0.9, ColumnValues "symbol" not matches "x", ColumnValues "close" = "100", ColumnValues "final" = "true"`},
 	{"dates", `ColumnValues "ts" <= now(), ColumnValues "ts" between "2016-01-01" and (now() + 2 days), ColumnValues "seen" > (now() - 2 hours), ColumnValues "note" != "2016-01-01", DataFreshness "seen" not between 1 hours and 2 days`},
 	{"where", `Completeness "close" > 0.9 where "symbol = 'SPY' and primary.volume > 0", Uniqueness "symbol" "note" > 0.5 where "final", RowCount > 3 where "final"`},
-	{"sql", `CustomSql "select count(*) from primary join reference using (symbol)" = 0, CustomSql "select symbol, ts from primary where close > 0 -- all" with threshold > 0.9`},
+	{"sql", `CustomSql "select count(*) from primary join reference using (symbol)" = 0, CustomSql "select symbol, ts from primary where close > 0 -- all" with threshold > 0.9, CustomSql "select count(*) from OPS.runs r where x.ops.runs = 'ops.runs' and ops.runs.state = 1" = 0`},
 }
 
 func TestGoldenSQL(t *testing.T) {

@@ -21,12 +21,20 @@ type Target struct {
 	// parentheses.
 	From    string
 	Columns []Column
-	// Sources are further relations that CustomSql may name, by alias.
-	Sources map[string]string
+	// Sources are further relations that rules may name, by alias. An alias may be of
+	// two words with a dot between.
+	Sources map[string]Source
 	// Parts are the rows of From in pieces; none if there is only the whole. PartedBy
 	// is a column whose value decides the part of a row: equal values, one part.
 	Parts    []Part
 	PartedBy string
+}
+
+// A Source is a relation beside the target.
+type Source struct {
+	// From is the relation as it stands after FROM.
+	From    string
+	Columns []Column
 }
 
 // A Column is a column of a target.

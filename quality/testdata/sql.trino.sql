@@ -1,6 +1,7 @@
 -- Rules = [
 --     CustomSql "select count(*) from primary join reference using (symbol)" = 0,
---     CustomSql "select symbol, ts from primary where close > 0 -- all" with threshold > 0.9
+--     CustomSql "select symbol, ts from primary where close > 0 -- all" with threshold > 0.9,
+--     CustomSql "select count(*) from OPS.runs r where x.ops.runs = 'ops.runs' and ops.runs.state = 1" = 0
 -- ]
 WITH "primary" AS (SELECT * FROM "prod"."bars_1d"),
 "reference" AS (SELECT * FROM "prod"."reference")
@@ -22,3 +23,9 @@ SELECT "symbol", "ts", 0, 1 FROM (
 select symbol, ts from "primary" where close > 0
 ) AS q
 ) AS u GROUP BY "symbol", "ts") AS g;
+
+WITH "primary" AS (SELECT * FROM "prod"."bars_1d"),
+"ops.runs" AS (SELECT * FROM "ops"."runs")
+SELECT * FROM (
+select count(*) from "ops.runs" r where x.ops.runs = 'ops.runs' and "ops.runs".state = 1
+) AS q;

@@ -1,0 +1,225 @@
+package lake
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/apache/iceberg-go/table"
+
+	"github.com/tickerlake/tickerlake"
+	"github.com/tickerlake/tickerlake/catalog"
+	"github.com/tickerlake/tickerlake/quality"
+)
+
+// Evaluate judges a table as it is published, all of it, by a ruleset. It uses what
+// the gate keeps of partitions and leaves it as it is.
+func (l *Lake) Evaluate(ctx context.Context, rules *quality.Ruleset, v View) (*quality.Result, error) {
+	target, err := l.target(v)
+	if err != nil {
+		return nil, err
+	}
+	if target.Sources, err = l.sources(ctx, rules, v, table.MainBranch); err != nil {
+		return nil, err
+	}
+	return l.judgeOf(v).Evaluate(ctx, rules, target)
+}
+
+// judgeOf is the engine that judges a table.
+func (l *Lake) judgeOf(v View) quality.Engine {
+	return quality.Engine{Querier: l.Engine, Dialect: l.Dialect, Clock: l.Clock, State: kept{l.Catalog, v.Name, false}}
+}
+
+// target is a table as rules see it: its rows, and those of each partition.
+func (l *Lake) target(v View) (quality.Target, error) {
+	t := quality.Target{Name: v.Database + "." + v.Name, From: l.rows(v), Columns: qualityColumns(v.Columns)}
+	if len(v.data) == 0 {
+		return t, nil
+	}
+	t.PartedBy = "ts"
+	partitions := map[string][]file{}
+	var order []string
+	for _, f := range v.data {
+		if partitions[f.partition] == nil {
+			order = append(order, f.partition)
+		}
+		partitions[f.partition] = append(partitions[f.partition], f)
+	}
+	slices.Sort(order)
+	for _, name := range order {
+		part := v
+		var err error
+		if part.Files, err = l.local(partitions[name]); err != nil {
+			return t, err
+		}
+		t.Parts = append(t.Parts, quality.Part{Key: contentOf(partitions[name]), From: l.rows(part)})
+	}
+	return t, nil
+}
+
+// candidate is the target of a candidate: partitions that differ from those of main
+// are the ones that its run has touched.
+func (l *Lake) candidate(ctx context.Context, v View) (quality.Target, error) {
+	t, err := l.target(v)
+	if err != nil || l.Scope != quality.Touched {
+		return t, err
+	}
+	main, err := l.tableView(ctx, v.Name, table.MainBranch)
+	if err != nil {
+		return t, err
+	}
+	before, err := l.target(main)
+	if err != nil {
+		return t, err
+	}
+	for i, p := range t.Parts {
+		t.Parts[i].Touched = !slices.ContainsFunc(before.Parts, func(b quality.Part) bool { return b.Key == p.Key })
+	}
+	return t, nil
+}
+
+// measuresVersion is part of what names the content of a partition: what was kept by
+// a program that measured otherwise is not found.
+const measuresVersion = "measures 1"
+
+// contentOf names what is in data files, which never change.
+func contentOf(files []file) string {
+	h := sha256.New()
+	fmt.Fprintln(h, measuresVersion)
+	for _, f := range files {
+		fmt.Fprintln(h, f.location)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+func qualityColumns(columns []Column) []quality.Column {
+	out := make([]quality.Column, len(columns))
+	for i, c := range columns {
+		out[i] = quality.Column{Name: c.Name, Type: quality.Type(c.Type)}
+	}
+	return out
+}
+
+// rows is the SQL text that stands for the rows of a view.
+func (l *Lake) rows(v View) string {
+	if len(v.Files) == 0 {
+		nulls := make([]string, len(v.Columns))
+		for i, c := range v.Columns {
+			nulls[i] = "CAST(NULL AS " + c.Type + ") AS " + quality.Ident(c.Name)
+		}
+		return "(SELECT " + strings.Join(nulls, ", ") + " WHERE false)"
+	}
+	if v.Format != NDJSON {
+		return "(SELECT * FROM " + l.Engine.Relation(v.Files) + ")"
+	}
+	rows := "SELECT * FROM " + l.Engine.Relation(v.Files, v.Columns...)
+	if v.Key == "" {
+		return "(" + rows + ")"
+	}
+	columns := make([]string, len(v.Columns))
+	for i, c := range v.Columns {
+		columns[i] = quality.Ident(c.Name)
+	}
+	return "(SELECT " + strings.Join(columns, ", ") + " FROM (SELECT *, row_number() OVER (PARTITION BY " + quality.Ident(v.Key) +
+		" ORDER BY " + quality.Ident(v.Version) + ` DESC) AS "nth" FROM (` + rows + `) a) b WHERE "nth" = 1)`
+}
+
+// sources are the tables of the lake that rules name, as a whole name such as
+// ops.fetches or without the database. A table of prod is taken from the branch if it
+// is there, so that rules see what would be published; the table that is judged is
+// itself a source. Of two tables with one name, prod's comes before that of ops, and
+// that before raw's.
+func (l *Lake) sources(ctx context.Context, rules *quality.Ruleset, judged View, branch string) (map[string]quality.Source, error) {
+	text := mentions(rules)
+	named := func(name string) bool { return strings.Contains(text, strings.ToLower(name)) }
+	out := map[string]quality.Source{}
+	add := func(v View) {
+		s := quality.Source{From: l.rows(v), Columns: qualityColumns(v.Columns)}
+		out[v.Database+"."+v.Name] = s
+		if _, taken := out[v.Name]; !taken {
+			out[v.Name] = s
+		}
+	}
+	names, err := l.Catalog.ListTables(ctx, l.prod())
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		if !named(name) {
+			continue
+		}
+		v := judged
+		if judged.Database != l.prod() || judged.Name != name {
+			if v, err = l.tableView(ctx, name, branch); err == nil && v.Snapshot == 0 {
+				v, err = l.tableView(ctx, name, table.MainBranch)
+			}
+		}
+		if err != nil {
+			return nil, err
+		}
+		add(v)
+	}
+	if v := l.latestView(); named(v.Name) {
+		add(v)
+	}
+	for name := range tickerlake.OpsTables {
+		if named(name) {
+			v, err := l.opsView(ctx, name)
+			if err != nil {
+				return nil, err
+			}
+			add(v)
+		}
+	}
+	if named(l.Stream) {
+		v, err := l.rawView(ctx)
+		if err != nil {
+			return nil, err
+		}
+		add(v)
+	}
+	return out, nil
+}
+
+// mentions is the text in which rules may name tables, in lower case.
+func mentions(rules *quality.Ruleset) string {
+	var b strings.Builder
+	var visit func(r *quality.Rule)
+	visit = func(r *quality.Rule) {
+		for _, p := range r.Parameters {
+			b.WriteString(strings.ToLower(p.Value))
+			b.WriteByte('\n')
+		}
+		for _, n := range r.Nested {
+			visit(n)
+		}
+	}
+	for _, r := range slices.Concat(rules.Rules, rules.Analyzers) {
+		visit(r)
+	}
+	return b.String()
+}
+
+// kept is what the lake keeps of the partitions of one table.
+type kept struct {
+	catalog *catalog.Catalog
+	table   string
+	write   bool
+}
+
+// Load implements quality.State.
+func (k kept) Load(ctx context.Context, _ []string) (map[string]map[string]string, error) {
+	return k.catalog.PartitionMeasures(ctx, k.table)
+}
+
+// Save implements quality.State.
+func (k kept) Save(ctx context.Context, values map[string]map[string]string) error {
+	if !k.write {
+		return nil
+	}
+	return k.catalog.KeepPartitionMeasures(ctx, k.table, values)
+}
