@@ -32,7 +32,7 @@ type crawled struct {
 // folder of the stream.
 func (l *Lake) Crawl(ctx context.Context, run Run, full bool) error {
 	claimed := l.now()
-	if err := l.sweep(run.ID()); err != nil {
+	if err := l.sweep(ctx, run.ID()); err != nil {
 		return err
 	}
 	report, err := l.Catalog.Crawl(ctx, l.Raw, catalog.Crawl{

@@ -75,17 +75,31 @@ func (l *Lake) staging(run string) string {
 	return filepath.Join(l.Dir, "buckets", "staging", run)
 }
 
-// sweep removes what runs that ended without clearing up left in staging.
-func (l *Lake) sweep(run string) error {
-	old, err := os.ReadDir(l.staging(""))
+// unsettledRuns lists the runs that have files in staging.
+func (l *Lake) unsettledRuns() ([]string, error) {
+	dirs, err := os.ReadDir(l.staging(""))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	var out []string
+	for _, dir := range dirs {
+		out = append(out, dir.Name())
+	}
+	return out, nil
+}
+
+// sweep clears up after runs that ended without doing so.
+func (l *Lake) sweep(ctx context.Context, run string) error {
+	left, err := l.unsettledRuns()
+	if err != nil {
 		return err
 	}
-	for _, dir := range old {
-		if dir.Name() != run {
-			if err := os.RemoveAll(l.staging(dir.Name())); err != nil {
-				return err
-			}
+	for _, old := range left {
+		if old == run {
+			continue
+		}
+		if err := errors.Join(l.retract(ctx, old), l.Finish(old)); err != nil {
+			return err
 		}
 	}
 	return nil
