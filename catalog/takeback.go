@@ -201,7 +201,7 @@ type Pause struct {
 
 // Paused lists the paused sources.
 func (c *Catalog) Paused(ctx context.Context) ([]Pause, error) {
-	var out []Pause
+	out := []Pause{}
 	err := c.query(ctx, "catalog.Paused", func(rows *sql.Rows) error {
 		var p Pause
 		var since string

@@ -117,6 +117,33 @@ func (e *Engine) Run(ctx context.Context, w Workflow) (RunResult, error) {
 	return x.result, errors.Join(err, log.Close())
 }
 
+// End ends the run of a workflow that was cut off, as STOPPED and with why as its error,
+// without taking it up; false if there is none.
+func (e *Engine) End(ctx context.Context, workflow string, why error) (RunResult, bool, error) {
+	if !e.claim(workflow) {
+		return RunResult{}, false, tickerlake.Errorf(tickerlake.Locked, "flow.Engine.End", "workflow "+workflow, "a run is under way: wait until it has ended")
+	}
+	defer e.release(workflow)
+	r, found, err := e.o.Store.interrupted(ctx, workflow)
+	if err != nil || !found {
+		return r, false, err
+	}
+	log, err := openRunLog(e.o, r.ID)
+	if err != nil {
+		return r, true, err
+	}
+	x := &execution{Engine: e, result: r, log: log.With("run", r.ID, "workflow", workflow)}
+	for i := range x.result.Jobs {
+		if j := &x.result.Jobs[i]; err == nil && j.State == JobRunning {
+			err = x.cutOff(ctx, j)
+		}
+	}
+	if err == nil {
+		err = x.end(ctx, RunStopped, why)
+	}
+	return x.result, true, errors.Join(err, log.Close())
+}
+
 func (e *Engine) claim(workflow string) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -193,6 +193,16 @@ func (l *Lake) dropLatest(ctx context.Context, taken []catalog.Feed) error {
 	return l.files.Replace(task.File, latestFile)
 }
 
+// Release lets held objects, all or those named, be worked on again; see
+// catalog.Release.
+func (l *Lake) Release(ctx context.Context, names ...string) ([]catalog.Entry, []string, error) {
+	released, sources, err := l.Catalog.Release(ctx, names...)
+	if err != nil {
+		return nil, nil, err
+	}
+	return released, sources, l.Events.Emit(ctx, "objects", l.objectEvents("", released)...)
+}
+
 // abandonLeft gives up the runs that ended without clearing up.
 func (l *Lake) abandonLeft(ctx context.Context) error {
 	left, err := l.unsettledRuns()

@@ -7,8 +7,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tickerlake/tickerlake"
+	"github.com/tickerlake/tickerlake/catalog"
 	"github.com/tickerlake/tickerlake/collect"
 	"github.com/tickerlake/tickerlake/collect/simulate"
 )
@@ -55,7 +57,15 @@ func (p *pipeline) source(name string, progress func(collect.Progress)) (*collec
 func (p *pipeline) fetchSources(ctx context.Context, names []string, window collect.Window, progress func(source string, at collect.Progress)) ([]collect.Report, error) {
 	var reports []collect.Report
 	var errs []error
+	paused, err := p.catalog.Paused(ctx)
+	if err != nil {
+		return nil, err
+	}
 	for _, name := range names {
+		if err := refused(name, paused); err != nil {
+			errs = append(errs, err)
+			continue
+		}
 		s, err := p.source(name, func(at collect.Progress) { progress(name, at) })
 		if err != nil {
 			return reports, err
@@ -72,4 +82,15 @@ func (p *pipeline) fetchSources(ctx context.Context, names []string, window coll
 	}
 	errs = append(errs, p.ops.flush(context.WithoutCancel(ctx)))
 	return reports, errors.Join(errs...)
+}
+
+// refused is why a source is not asked, nil if it is.
+func refused(name string, paused []catalog.Pause) error {
+	for _, p := range paused {
+		if p.Source == name || p.Source == collect.SimulatedPrefix+name {
+			return tickerlake.Errorf(tickerlake.SourceFailed, "fetch", name,
+				"the source is paused since %s UTC (%s): when the cause is mended, tickerlake run --release lets it go on", p.Since.Format(time.DateTime), p.Reason)
+		}
+	}
+	return nil
 }

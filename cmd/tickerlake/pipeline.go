@@ -87,7 +87,19 @@ func openPipeline(ctx context.Context, file *config.File, clock tickerlake.Clock
 		Dir: p.dir, Name: file.Name, Catalog: p.catalog, Raw: p.raw, Stream: streamName, Prefix: file.Delivery.Folder(),
 		Engine: p.engine, Dialect: quality.DuckDB, Rules: file.Ruleset, Scope: file.Quality.Scope, Events: p.ops, Clock: clock,
 	})
+	if write {
+		return p, p.finishRollbacks(ctx)
+	}
 	return p, nil
+}
+
+// finishRollbacks does what is left of a rollback that was cut off.
+func (p *pipeline) finishRollbacks(ctx context.Context) error {
+	done, err := p.lake.FinishRollbacks(ctx)
+	for _, r := range done {
+		p.log.WarnContext(ctx, "a rollback that was cut off is finished", "table", r.Table, "snapshot", r.Snapshot, "held", len(r.Held), "paused", strings.Join(r.Sources(), " "))
+	}
+	return err
 }
 
 // openStreams opens the delivery streams of bars and of ops events.

@@ -18,7 +18,7 @@ import (
 func (a *app) statusCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "status",
-		Short: "Show freshness, ledger, last runs and disk use",
+		Short: "Show freshness, ledger, what is held, last runs and disk use",
 		Args:  usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.open(cmd, false, func(ctx context.Context, p *pipeline) error {
@@ -40,8 +40,18 @@ type status struct {
 	Lake   string               `json:"lake"`
 	Series []tickerlake.Series  `json:"series"`
 	Ledger []catalog.StateCount `json:"ledger"`
+	Held   []heldObject         `json:"held"`
+	Paused []catalog.Pause      `json:"paused"`
 	Runs   []flow.RunResult     `json:"runs"`
 	Disk   []diskUse            `json:"disk"`
+}
+
+// A heldObject is a raw object that waits for tickerlake run --release.
+type heldObject struct {
+	Key    string    `json:"key"`
+	Lines  int64     `json:"lines"`
+	Since  time.Time `json:"since"`
+	Reason string    `json:"reason"`
 }
 
 type diskUse struct {
@@ -50,15 +60,28 @@ type diskUse struct {
 	Files int64  `json:"files"`
 }
 
-const statusRuns = 5
+const (
+	statusRuns = 5
+	statusHeld = 20
+)
 
 func (p *pipeline) status(ctx context.Context) (status, error) {
-	s := status{Lake: p.dir}
+	s := status{Lake: p.dir, Held: []heldObject{}}
 	var err error
 	if s.Series, err = p.catalog.AllSeries(ctx); err != nil {
 		return s, err
 	}
 	if s.Ledger, err = p.catalog.Counts(ctx); err != nil {
+		return s, err
+	}
+	held, err := p.catalog.Objects(ctx, catalog.Held)
+	if err != nil {
+		return s, err
+	}
+	for _, e := range held {
+		s.Held = append(s.Held, heldObject{Key: e.Key, Lines: e.Lines, Since: e.Updated, Reason: e.Error})
+	}
+	if s.Paused, err = p.catalog.Paused(ctx); err != nil {
 		return s, err
 	}
 	store, err := flow.NewStore(ctx, p.catalog.DB())
@@ -106,6 +129,21 @@ func (a *app) printStatus(p *pipeline, s status) error {
 	rows = append(rows, nil, []string{"LEDGER", "OBJECTS", "LINES", "SIZE"})
 	for _, c := range s.Ledger {
 		rows = append(rows, []string{string(c.State), strconv.FormatInt(c.Objects, 10), strconv.FormatInt(c.Lines, 10), sizeText(c.Bytes)})
+	}
+	if len(s.Held) > 0 {
+		rows = append(rows, nil, []string{"HELD OBJECT", "AGE", "REASON"})
+		for _, h := range s.Held[:min(len(s.Held), statusHeld)] {
+			rows = append(rows, []string{h.Key, ageText(now.Sub(h.Since)), h.Reason})
+		}
+		if more := len(s.Held) - statusHeld; more > 0 {
+			rows = append(rows, []string{fmt.Sprintf("and %d more (--json lists all)", more)})
+		}
+	}
+	if len(s.Paused) > 0 {
+		rows = append(rows, nil, []string{"PAUSED SOURCE", "AGE", "REASON"})
+		for _, x := range s.Paused {
+			rows = append(rows, []string{x.Source, ageText(now.Sub(x.Since)), x.Reason})
+		}
 	}
 	rows = append(rows, nil, []string{"RUN", "STATE", "STARTED (UTC)", "TOOK", "ROWS OR ERROR"})
 	for _, r := range s.Runs {

@@ -13,25 +13,49 @@ import (
 // mainWorkflow is the workflow of every pipeline.
 const mainWorkflow = "main"
 
-// runWorkflow runs the main workflow and waits for its end. A run that was cut off is
-// finished first; what came since waits for the one after it, which follows.
-func (p *pipeline) runWorkflow(ctx context.Context, full bool, resumed func(flow.RunResult), progress func(flow.Progress)) (flow.RunResult, error) {
-	// What a fetch that was cut off had acknowledged is delivered first.
-	if err := p.bars.Flush(ctx); err != nil {
-		return flow.RunResult{}, err
-	}
+// flowEngine is the engine that runs the workflow.
+func (p *pipeline) flowEngine(ctx context.Context, progress func(flow.Progress)) (*flow.Engine, error) {
 	store, err := flow.NewStore(ctx, p.catalog.DB())
 	if err != nil {
-		return flow.RunResult{}, err
+		return nil, err
 	}
 	var secrets watch.Secrets
 	secrets.Add(p.file.Secrets...)
-	engine, err := flow.New(p.file.Workflow, flow.Options{
+	return flow.New(p.file.Workflow, flow.Options{
 		Store: store, Clock: p.clock, Log: p.log, LogDir: p.runLogs(), Events: p.ops, Progress: progress,
 		LogHandler: func(w io.Writer) slog.Handler {
 			return watch.NewHandler(w, watch.LogOptions{Level: slog.LevelDebug, Secrets: &secrets})
 		},
 	})
+}
+
+// endInterrupted ends a run that was cut off instead of finishing it.
+func (p *pipeline) endInterrupted(ctx context.Context, why error) error {
+	engine, err := p.flowEngine(ctx, nil)
+	if err != nil {
+		return err
+	}
+	for {
+		result, found, err := engine.End(ctx, mainWorkflow, why)
+		if err != nil || !found {
+			return err
+		}
+		if err := p.lake.Abandon(ctx, result.ID, why); err != nil {
+			return err
+		}
+	}
+}
+
+// runWorkflow runs the main workflow and waits for its end. A run that was cut off is
+// finished first; what came since waits for the one after it, which follows. So do, one
+// after the other, the runs of what was released after a rollback. next is told of each
+// run that another follows.
+func (p *pipeline) runWorkflow(ctx context.Context, full bool, next func(flow.RunResult), progress func(flow.Progress)) (flow.RunResult, error) {
+	// What a fetch that was cut off had acknowledged is delivered first.
+	if err := p.bars.Flush(ctx); err != nil {
+		return flow.RunResult{}, err
+	}
+	engine, err := p.flowEngine(ctx, progress)
 	if err != nil {
 		return flow.RunResult{}, err
 	}
@@ -51,10 +75,16 @@ func (p *pipeline) runWorkflow(ctx context.Context, full bool, resumed func(flow
 			p.log.WarnContext(ctx, "a run that had failed before is ended; what it left is tried again", "run", result.ID, "error", result.Error)
 			err = nil
 		}
-		if err = errors.Join(err, settled); err != nil || !result.Resumed {
+		if err = errors.Join(err, settled); err != nil {
 			return result, err
 		}
-		resumed(result)
+		more := result.Resumed
+		if !more {
+			if more, err = p.catalog.Replaying(ctx); err != nil || !more {
+				return result, err
+			}
+		}
+		next(result)
 	}
 }
 

@@ -62,6 +62,7 @@ var elsewhere = map[string]string{
 // TestKillsAreComplete finds the fault points in the source.
 func TestKillsAreComplete(t *testing.T) {
 	call := regexp.MustCompile(`fault\.Point\("([^"]+)"\)`)
+	all := slices.Concat(kills, rollbackKills)
 	var found []string
 	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -79,7 +80,7 @@ func TestKillsAreComplete(t *testing.T) {
 		}
 		for _, m := range call.FindAllStringSubmatch(string(text), -1) {
 			found = append(found, m[1])
-			if elsewhere[m[1]] == "" && !slices.ContainsFunc(kills, func(k kill) bool { return k.point == m[1] }) {
+			if elsewhere[m[1]] == "" && !slices.ContainsFunc(all, func(k kill) bool { return k.point == m[1] }) {
 				t.Errorf("%s: no test kills the program at %q", path, m[1])
 			}
 		}
@@ -88,7 +89,7 @@ func TestKillsAreComplete(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, k := range kills {
+	for _, k := range all {
 		if !slices.Contains(found, k.point) {
 			t.Errorf("the program has no fault point %q", k.point)
 		}
