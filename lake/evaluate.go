@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -26,6 +27,68 @@ func (l *Lake) Evaluate(ctx context.Context, rules *quality.Ruleset, v View) (*q
 		return nil, err
 	}
 	return l.judgeOf(v).Evaluate(ctx, rules, target)
+}
+
+// WholeReads lists the rules that read all of a table of bars at each run.
+func WholeReads(rules *quality.Ruleset, dialect quality.Dialect, clock tickerlake.Clock) []quality.WholeRead {
+	t := quality.Target{Name: "bars", From: "bars", Columns: qualityColumns(BarColumns), PartedBy: "ts"}
+	return quality.Engine{Dialect: dialect, Clock: clock}.WholeReads(rules, t)
+}
+
+// Broken are rows that break a rule.
+type Broken struct {
+	Columns []Column
+	Rows    [][]any
+	Total   int64 // of all, of which Rows are the first
+}
+
+// Breaking lists rows of a table that break a rule, up to limit, by symbol and ts. It
+// fails with tickerlake.Invalid if the rule does not judge single rows.
+func (l *Lake) Breaking(ctx context.Context, r *quality.Rule, v View, limit int64) (Broken, error) {
+	out := Broken{Columns: v.Columns}
+	target, err := l.target(v)
+	if err != nil {
+		return out, err
+	}
+	one := &quality.Ruleset{Rules: []*quality.Rule{r}}
+	if target.Sources, err = l.sources(ctx, one, v, table.MainBranch); err != nil {
+		return out, err
+	}
+	e := l.judgeOf(v)
+	rows, ok := e.Violations(r, target)
+	if !ok {
+		res, err := e.Evaluate(ctx, one, target)
+		if err != nil {
+			return out, err
+		}
+		judged := res.RuleResults[0]
+		if judged.Result == quality.Erred {
+			return out, tickerlake.Errorf(tickerlake.Invalid, "lake.Breaking", r.String(), "the rule cannot be judged: %s", judged.EvaluationMessage)
+		}
+		measured := slices.Sorted(maps.Keys(judged.EvaluatedMetrics))
+		if len(measured) == 0 {
+			measured = []string{"PASS or FAIL only"}
+		}
+		return out, tickerlake.Errorf(tickerlake.Invalid, "lake.Breaking", r.String(),
+			"the rule judges the table, no single rows of it, so there are none to list; what it measures is %s (%s)", strings.Join(measured, ", "), judged.EvaluationMessage)
+	}
+	_, count, err := l.Engine.Query(ctx, "SELECT count(*) FROM ("+rows+") v")
+	if err != nil {
+		return out, err
+	}
+	out.Total, _ = count[0][0].(int64)
+	var order []string
+	for _, c := range []string{"symbol", "ts"} {
+		if slices.ContainsFunc(v.Columns, func(have Column) bool { return have.Name == c }) {
+			order = append(order, c)
+		}
+	}
+	sql := "SELECT * FROM (" + rows + ") v"
+	if len(order) > 0 {
+		sql += " ORDER BY " + strings.Join(order, ", ")
+	}
+	_, out.Rows, err = l.Engine.Query(ctx, fmt.Sprintf("%s LIMIT %d", sql, limit))
+	return out, err
 }
 
 // judgeOf is the engine that judges a table.

@@ -163,7 +163,7 @@ func (v *evaluation) leaf(r *Rule) (*plan, judge, error) {
 	q, _, err := v.plan(r, v.whole, v.now.Add(later))
 	for i := range p.asks {
 		if err != nil || i >= len(q.asks) || p.asks[i].id != q.asks[i].id {
-			p.asks[i].kind = notMerged
+			p.asks[i].kind, p.asks[i].moves = notMerged, true
 		}
 	}
 	return p, j, nil
@@ -193,7 +193,7 @@ func interrupted(err error, name string) error {
 }
 
 func ruleResult(i int, r *Rule, o outcome) RuleResult {
-	x := RuleResult{Name: fmt.Sprintf("Rule_%d", i+1), Description: r.String(), EvaluationMessage: o.message,
+	x := RuleResult{Name: ruleName(i), Description: r.String(), EvaluationMessage: o.message,
 		Result: o.verdict, EvaluatedMetrics: o.metrics, EvaluatedRule: resolved(r).String(), Rule: r}
 	if x.EvaluatedMetrics == nil {
 		x.EvaluatedMetrics = Metrics{}

@@ -19,6 +19,8 @@ type measure struct {
 	over      *grouping // nil: over rows
 	// kind says how the values of parts make that of the whole; empty if they do not.
 	kind mergeKind
+	// moves is set if the aggregate has the clock in its text.
+	moves bool
 	// dated is set if the aggregate compares times with the clock's.
 	dated *dated
 }

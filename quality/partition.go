@@ -278,10 +278,15 @@ func (p *plan) why() string {
 		if a.kind != notMerged || a.dated != nil {
 			continue
 		}
-		if a.over != nil && !p.target.partedBy(a.over.idents) {
+		switch {
+		case a.over != nil && !p.target.partedBy(a.over.idents):
 			return "rows of one key (" + strings.Join(a.over.idents, ", ") + ") may be in several partitions"
+		case a.moves:
+			return "it compares with the time of the evaluation"
+		case a.over != nil && !p.target.pure(a.over.where) || merges(a.aggregate):
+			return "its SQL calls what may answer otherwise the next time, or asks for other rows"
 		}
-		return "the values of " + a.aggregate + " in partitions do not make that of the table"
+		return "its values in partitions do not make that of the table"
 	}
 	return ""
 }

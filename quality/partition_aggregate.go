@@ -48,6 +48,12 @@ func (t Target) mergeKind(aggregate string) mergeKind {
 	return notMerged
 }
 
+// merges reports whether an aggregate is of a form that merges, whatever is in it.
+func merges(aggregate string) bool {
+	_, argument, _, ok := outermost(aggregate)
+	return ok && single(argument)
+}
+
 // decimals reports whether an expression names a column of decimals.
 func (t Target) decimals(expression string) bool {
 	return slices.ContainsFunc(t.Columns, func(c Column) bool {

@@ -320,3 +320,50 @@ func TestBrokenState(t *testing.T) {
 	}
 	equalResults(t, "unknown values", got, want)
 }
+
+// WholeReads names exactly the rules that ask for rows though nothing has changed.
+func TestWholeReads(t *testing.T) {
+	d := openDatabase(t)
+	r := rand.New(rand.NewPCG(3, 3))
+	table := newPartTable(t, d, r, "wholly")
+	later := func() time.Time { return fixedClock().AddDate(10, 0, 0) } // no part has times on both sides of an instant
+	listed := 0
+	for _, rule := range rulesOf(t, r).Rules {
+		one := &quality.Ruleset{Rules: []*quality.Rule{rule}}
+		e := quality.Engine{Querier: d, Dialect: quality.DuckDB, Clock: later, State: &memory{}}
+		var res *quality.Result
+		for range 2 {
+			d.statements = nil
+			var err error
+			if res, err = e.Evaluate(context.Background(), one, table.target(true)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if res.RuleResults[0].Result == quality.Erred {
+			continue // what failed is tried again
+		}
+		whole := e.WholeReads(one, quality.Target{Name: "t", From: "t", Columns: partColumns, PartedBy: "ts"})
+		if (len(whole) > 0) != (len(d.statements) > 0) {
+			t.Errorf("%s takes %d statements at each evaluation, and is listed %d times: %+v\n%s", rule, len(d.statements), len(whole), whole, strings.Join(d.statements, "\n"))
+		}
+		listed += len(whole)
+	}
+	if listed == 0 {
+		t.Error("none of the rules is listed")
+	}
+}
+
+func TestFind(t *testing.T) {
+	rs := mustParse(t, `RowCount > 0, ColumnValues "a"   in ["x"], (IsComplete "a") and (IsComplete "b")`)
+	for name, want := range map[string]string{"1": "Rule_1", "Rule_2": "Rule_2", `ColumnValues "a" in [ "x" ]`: "Rule_2", rs.Rules[2].String(): "Rule_3"} {
+		got, r, err := rs.Find(name)
+		if err != nil || got != want || r == nil {
+			t.Errorf("%s is %s (%v), want %s", name, got, err, want)
+		}
+	}
+	for _, name := range []string{"0", "4", "Rule_", `RowCount > 1`, "", "-1"} {
+		if got, _, err := rs.Find(name); !errors.Is(err, tickerlake.NotFound) {
+			t.Errorf("%q is %s (%v)", name, got, err)
+		}
+	}
+}
