@@ -31,7 +31,7 @@ var ruleTypes = []ruleType{
 	{name: "ColumnCount", kinds: numbers, analyzer: true, plan: planColumnCount},
 	{name: "Completeness", params: column, kinds: numbers, where: true, analyzer: true, plan: planCompleteness},
 	{name: "IsComplete", params: column, kinds: none, where: true, plan: planCompleteness},
-	{name: "ColumnDataType", params: column, kinds: texts, where: true, threshold: true, analyzer: true},
+	{name: "ColumnDataType", params: column, kinds: texts, where: true, threshold: true, analyzer: true, plan: planDataType},
 	{name: "ColumnNamesMatchPattern", params: []string{"PatternToMatch"}, kinds: none, plan: planColumnNames},
 	{name: "ColumnExists", params: column, kinds: none, plan: planColumnExists},
 	{name: "ColumnCorrelation", params: []string{"TargetColumn1", "TargetColumn2"}, kinds: numbers, where: true, analyzer: true, plan: planCorrelation},
