@@ -59,12 +59,12 @@ func TestEvaluate(t *testing.T) {
 		{`CustomSql "with x as (select * from primary) select max(x.id) from x" = 6`, quality.Pass, "the number is 6"},
 		{`CustomSql "select 'x'" = 0`, quality.Erred, `"x" is not a number`},
 		{`CustomSql "select id from primary where close > 0 or close is null"`, quality.Fail, "the statement does not give in 1 of 6 rows"},
-		{`Mean "close" > 0`, quality.Erred, "Mean is not evaluated yet (at 1:11 of the rules)"},
+		{`Mean "close" > 0`, quality.Fail, "the mean of close is NaN, wanted > 0"},
 		{`IsComplete "clos"`, quality.Erred, `ticks has no column "clos"; did you mean "close"? (at 1:22 of the rules)`},
-		{`(Mean "close" > 0) or (RowCount > 0)`, quality.Pass, "the number of rows is 6"},
-		{`(Mean "close" > 0) and (RowCount > 0)`, quality.Erred, "Mean is not evaluated yet (at 1:12 of the rules)"},
-		{`(Mean "close" > 0) and (RowCount > 9)`, quality.Fail, ""},
-		{`(Mean "close" > 0) or (RowCount > 9)`, quality.Erred, ""},
+		{`(Mean "nope" > 0) or (RowCount > 0)`, quality.Pass, "the number of rows is 6"},
+		{`(Mean "nope" > 0) and (RowCount > 0)`, quality.Erred, `ticks has no column "nope" (at 1:17 of the rules)`},
+		{`(Mean "nope" > 0) and (RowCount > 9)`, quality.Fail, ""},
+		{`(Mean "nope" > 0) or (RowCount > 9)`, quality.Erred, ""},
 	} {
 		res, err := engine(d).Evaluate(context.Background(), mustParse(t, c.rule), target)
 		if err != nil {

@@ -65,8 +65,8 @@ func TestCheck(t *testing.T) {
 	columns := columnsOf("close double; symbol string; ts timestamp")
 	for rules, want := range map[string]string{
 		`RowCount > 0`:     "",
-		`Mean "close" > 0`: "1:11: Mean is not evaluated yet",
-		`(RowCount > 0) and (ColumnExists "close")`:         "1:31: ColumnExists is not evaluated yet",
+		`Mean "close" > 0`: "",
+		`(RowCount > 0) and (DetectAnomalies "RowCount")`:   "1:31: DetectAnomalies is not evaluated yet",
 		`RowCount > avg(last(10)) - 3`:                      "1:22: the function avg is not evaluated yet",
 		`ColumnValues "close" > 0 with threshold > last(1)`: "1:53: the function last is not evaluated yet",
 		`IsComplete "Close"`:                                "",

@@ -352,7 +352,10 @@ func (p *plan) timestamp(col Column) (string, error) {
 	case day:
 		return Cast(x, "timestamp"), nil
 	case textual:
-		return TryCast(x, "timestamp"), nil
+		// A year is its first day, and a month, as Spark reads them.
+		return "CASE WHEN " + p.dialect.FullMatch(x, "[0-9]{4}") + " THEN " + TryCast(x+" || '-01-01'", "timestamp") +
+			" WHEN " + p.dialect.FullMatch(x, "[0-9]{4}-[0-9]{1,2}") + " THEN " + TryCast(x+" || '-01'", "timestamp") +
+			" ELSE " + TryCast(x, "timestamp") + " END", nil
 	}
 	return "", fmt.Errorf("%s is of type %s", col.Name, col.Type)
 }
@@ -391,13 +394,20 @@ func planFreshness(p *plan, r *Rule) (judge, error) {
 // instants at which it would have the ages of the operands: age <= 3 days is
 // x >= now - 3 days.
 func (p *plan) countFresh(x, where string, c *Condition) string {
-	at, literals := make([]time.Time, len(c.Operands)), make([]string, len(c.Operands))
+	condition, op, at := p.freshPasses(x, c)
+	return p.countDated(x, where, condition, at, ordered(op, at))
+}
+
+// freshPasses is the condition on the age of x as one on x itself: its SQL, and how x
+// compares with which instants.
+func (p *plan) freshPasses(x string, c *Condition) (condition string, op Op, at []time.Time) {
+	at = make([]time.Time, len(c.Operands))
+	literals := make([]string, len(c.Operands))
 	for i, o := range c.Operands {
 		at[i] = p.now.Add(-o.(Duration).Length()).Truncate(time.Microsecond)
 		literals[i] = TimestampLiteral(at[i])
 	}
-	op := map[Op]Op{Less: Greater, LessEqual: GreaterEqual, Greater: Less, GreaterEqual: LessEqual}[c.Op]
-	condition := ""
+	op = map[Op]Op{Less: Greater, LessEqual: GreaterEqual, Greater: Less, GreaterEqual: LessEqual}[c.Op]
 	switch c.Op {
 	case Between, NotBetween:
 		op = c.Op
@@ -416,5 +426,5 @@ func (p *plan) countFresh(x, where string, c *Condition) string {
 	default:
 		condition = x + " " + string(op) + " " + literals[0]
 	}
-	return p.countDated(x, where, condition, at, ordered(op, at))
+	return condition, op, at
 }

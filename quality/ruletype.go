@@ -27,7 +27,7 @@ type ruleType struct {
 // ruleTypes describes every type of the language.
 var ruleTypes = []ruleType{
 	{name: "RowCount", kinds: numbers, where: true, analyzer: true, plan: planRowCount},
-	{name: "RowCountMatch", params: []string{"ReferenceDatasetAlias"}, kinds: numbers, analyzer: true},
+	{name: "RowCountMatch", params: []string{"ReferenceDatasetAlias"}, kinds: numbers, analyzer: true, plan: planRowCountMatch},
 	{name: "ColumnCount", kinds: numbers, analyzer: true, plan: planColumnCount},
 	{name: "Completeness", params: column, kinds: numbers, where: true, analyzer: true, plan: planCompleteness},
 	{name: "IsComplete", params: column, kinds: none, where: true, plan: planCompleteness},
@@ -49,10 +49,10 @@ var ruleTypes = []ruleType{
 	{name: "ColumnValues", params: column, kinds: []Kind{KindNumber, KindText, KindDate}, where: true, threshold: true, analyzer: true, plan: planColumnValues},
 	{name: "DataFreshness", params: column, kinds: []Kind{KindDuration}, where: true, analyzer: true, plan: planFreshness},
 	{name: "CustomSql", params: []string{"CustomSqlStatement"}, kinds: []Kind{KindNone, KindNumber}, threshold: true, analyzer: true, plan: planCustomSQL},
-	{name: "ReferentialIntegrity", params: []string{"PrimaryDatasetColumns", "ReferenceDatasetColumns"}, kinds: numbers, analyzer: true},
-	{name: "DatasetMatch", params: []string{"ReferenceDatasetAlias", "KeyColumnMappings", "MatchColumnMappings"}, optional: 1, kinds: numbers, analyzer: true},
-	{name: "SchemaMatch", params: []string{"ReferenceDatasetAlias"}, kinds: numbers, analyzer: true},
-	{name: "AggregateMatch", params: []string{"AggregateExpression1", "AggregateExpression2"}, kinds: numbers, analyzer: true},
+	{name: "ReferentialIntegrity", params: []string{"PrimaryDatasetColumns", "ReferenceDatasetColumns"}, kinds: numbers, analyzer: true, plan: planReferentialIntegrity},
+	{name: "DatasetMatch", params: []string{"ReferenceDatasetAlias", "KeyColumnMappings", "MatchColumnMappings"}, optional: 1, kinds: numbers, analyzer: true, plan: planDatasetMatch},
+	{name: "SchemaMatch", params: []string{"ReferenceDatasetAlias"}, kinds: numbers, analyzer: true, plan: planSchemaMatch},
+	{name: "AggregateMatch", params: []string{"AggregateExpression1", "AggregateExpression2"}, kinds: numbers, analyzer: true, plan: planAggregateMatch},
 	{name: "DetectAnomalies", params: []string{"MetricParameter"}, more: true, kinds: none},
 	{name: allStatistics, params: column, kinds: numbers, analyzer: true},
 	{name: "FileMatch", params: path, optional: 1, kinds: texts, analyzer: true},

@@ -36,7 +36,7 @@ func (r *recorder) Query(_ context.Context, sql string) ([]string, [][]any, erro
 var barsTarget = quality.Target{
 	Name: "bars", From: `"prod"."bars_1d"`,
 	Columns: columnsOf("symbol string; ts timestamp; close double; volume long; final boolean; amount decimal(12,2); seen timestamptz; note string"),
-	Sources: map[string]quality.Source{"reference": {From: `"prod"."reference"`}, "other": {From: `"prod"."other"`}, "ops.runs": {From: `"ops"."runs"`}},
+	Sources: map[string]quality.Source{"reference": {From: `"prod"."reference"`, Columns: columnsOf("symbol string; ts timestamp; close double")}, "other": {From: `"prod"."other"`}, "ops.runs": {From: `"ops"."runs"`}},
 }
 
 // goldenRules are the rules whose SQL is kept in testdata.
@@ -45,6 +45,9 @@ var goldenRules = []struct{ name, rules string }{
 	{"numbers", `ColumnValues "close" between 0 and 100, ColumnValues "volume" in [1, 007, NULL], ColumnValues "amount" != -0.10, ColumnValues "close" not between 1 and 2 * 3, ColumnValues "close" <= 5, ColumnValues "close" = 5, ColumnValues "note" not in [5]`},
 	{"texts", `ColumnValues "symbol" in ["O'Neil", EMPTY, NULL], ColumnValues "symbol" not in [WHITESPACES_ONLY], ColumnValues "symbol" matches "[A-Z.]+" with threshold > 0.9, ColumnValues "symbol" not matches "x", ColumnValues "close" = "100", ColumnValues "final" = "true"`},
 	{"dates", `ColumnValues "ts" <= now(), ColumnValues "ts" between "2016-01-01" and (now() + 2 days), ColumnValues "seen" > (now() - 2 hours), ColumnValues "note" != "2016-01-01", DataFreshness "seen" not between 1 hours and 2 days`},
+	{"statistics", `Mean "close" > 0, Sum "volume" > 0 where "final", StandardDeviation "close" < 9, Variance "amount" < 9, ColumnCorrelation "close" "volume" > 0, Entropy "symbol" > 0, DistinctValuesCount "symbol" > 1 where "final", UniqueValueRatio "note" > 0.5`},
+	{"types", `ColumnLength "note" between 1 and 9, ColumnLength "note" not in [0, 4], ColumnDataType "note" = "INTEGER", ColumnDataType "note" in ["DATE", "TIMESTAMP"] with threshold > 0.9, ColumnDataType "note" != "DECIMAL(10,2)", ColumnDataType "close" = "BOOLEAN"`},
+	{"sources", `RowCountMatch "reference" = 1, ReferentialIntegrity "symbol,ts" "reference.{symbol,ts}" > 0.9, DatasetMatch "reference" "symbol,ts" "close" = 1, AggregateMatch "sum(close)" "avg(reference.close)" = 1`},
 	{"where", `Completeness "close" > 0.9 where "symbol = 'SPY' and primary.volume > 0", Uniqueness "symbol" "note" > 0.5 where "final", RowCount > 3 where "final"`},
 	{"sql", `CustomSql "select count(*) from primary join reference using (symbol)" = 0, CustomSql "select symbol, ts from primary where close > 0 -- all" with threshold > 0.9, CustomSql "select count(*) from OPS.runs r where x.ops.runs = 'ops.runs' and ops.runs.state = 1" = 0`},
 }

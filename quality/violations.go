@@ -4,8 +4,7 @@ import "strings"
 
 // Violations is the statement that selects the rows of the target to which the
 // rule objects, all columns of each. It is not ok for a rule that does not judge
-// single rows (RowCount, Uniqueness, DataFreshness, CustomSql, a composite with
-// or), and for one that could not be evaluated. Of a composite with and, a row is
+// single rows (RowCount, Mean, CustomSql, a composite with or), and for one that could not be evaluated. Of a composite with and, a row is
 // selected once if any part that judges rows objects to it.
 func (e Engine) Violations(r *Rule, t Target) (sql string, ok bool) {
 	p := &plan{dialect: e.Dialect, target: t, now: e.Clock().UTC()}
@@ -60,7 +59,35 @@ func (o *objections) add(p *plan, r *Rule) bool {
 			return false
 		}
 		o.conditions = append(o.conditions, "("+both(w, "NOT COALESCE("+pass+", FALSE)")+")")
-	case "IsUnique", "IsPrimaryKey":
+	case "ColumnLength":
+		col, _ := p.find(r.Parameters[0])
+		pass, err := p.lengthPasses(r, col)
+		if err != nil {
+			return false
+		}
+		o.conditions = append(o.conditions, "("+both(w, "NOT ("+pass+")")+")")
+	case "ColumnDataType":
+		col, _ := p.find(r.Parameters[0])
+		pass, err := p.typePasses(r.Condition, col)
+		if err != nil {
+			return false
+		}
+		o.conditions = append(o.conditions, "("+both(w, "NOT COALESCE("+pass+", FALSE)")+")")
+	case "DataFreshness":
+		col, _ := p.find(r.Parameters[0])
+		x, err := p.timestamp(col)
+		if err != nil {
+			return false
+		}
+		fresh, _, _ := p.freshPasses(x, r.Condition)
+		o.conditions = append(o.conditions, "("+both(w, "NOT COALESCE("+fresh+", FALSE)")+")")
+	case "ReferentialIntegrity":
+		found, err := p.foundIn(r)
+		if err != nil {
+			return false
+		}
+		o.conditions = append(o.conditions, "(NOT "+found+")")
+	case "IsUnique", "Uniqueness", "IsPrimaryKey":
 		k, err := p.key(r)
 		if err != nil {
 			return false

@@ -36,3 +36,8 @@ WHERE ("close" IS NULL);
 SELECT "symbol", "ts", "close", "volume", "final", "amount", "seen", "note"
 FROM "prod"."bars_1d" AS "primary"
 WHERE (NOT COALESCE("close" > 0E+00, FALSE));
+
+-- rows that break DataFreshness "ts" <= 4 days
+SELECT "symbol", "ts", "close", "volume", "final", "amount", "seen", "note"
+FROM "prod"."bars_1d" AS "primary"
+WHERE (NOT COALESCE("ts" >= TIMESTAMP '2026-11-20 12:00:00.000000', FALSE));

@@ -20,3 +20,8 @@ FROM (SELECT count(*) AS n FROM "prod"."bars_1d" AS "primary"
 SELECT "symbol", "ts", "close", "volume", "final", "amount", "seen", "note"
 FROM "prod"."bars_1d" AS "primary"
 WHERE ((symbol = 'SPY' and "primary".volume > 0) AND "close" IS NULL);
+
+-- rows that break Uniqueness "symbol" "note" > 0.5 where "final"
+SELECT "symbol", "ts", "close", "volume", "final", "amount", "seen", "note"
+FROM (SELECT *, sum(CASE WHEN (final) AND ("symbol" IS NOT NULL OR "note" IS NOT NULL) THEN 1 ELSE 0 END) OVER (PARTITION BY "symbol", "note") AS "rows with key a" FROM "prod"."bars_1d" AS "primary") AS "primary"
+WHERE ((final) AND "rows with key a" > 1 AND ("symbol" IS NOT NULL OR "note" IS NOT NULL));
