@@ -62,7 +62,7 @@ func TestEvaluate(t *testing.T) {
 		{`Mean "close" > 0`, quality.Fail, "the mean of close is NaN, wanted > 0"},
 		{`IsComplete "clos"`, quality.Erred, `ticks has no column "clos"; did you mean "close"? (at 1:22 of the rules)`},
 		{`(Mean "nope" > 0) or (RowCount > 0)`, quality.Pass, "the number of rows is 6"},
-		{`(Mean "nope" > 0) and (RowCount > 0)`, quality.Erred, `ticks has no column "nope" (at 1:17 of the rules)`},
+		{`(Mean "nope" > 0) and (RowCount > 0)`, quality.Erred, `ticks has no column "nope"; did you mean "note"? (at 1:17 of the rules)`},
 		{`(Mean "nope" > 0) and (RowCount > 9)`, quality.Fail, ""},
 		{`(Mean "nope" > 0) or (RowCount > 9)`, quality.Erred, ""},
 	} {
