@@ -31,6 +31,7 @@ var steps = map[string]int{
 // may not import them, they may import it.
 var within = map[string]string{
 	"collect/simulate": "collect",
+	"collect/file":     "collect",
 }
 
 // anywhere may be imported by every package but the root; their own imports are

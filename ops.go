@@ -24,7 +24,9 @@ type Fetch struct {
 	Attempts   int64     `json:"attempts"`
 	DurationMS int64     `json:"duration_ms"`
 	Error      string    `json:"error"`
-	At         time.Time `json:"recorded_at"`
+	// File is the name of the file that the rows came from, empty if they were asked for.
+	File string    `json:"file"`
+	At   time.Time `json:"recorded_at"`
 }
 
 // A RunEvent records the state of a run of a workflow.

@@ -19,7 +19,7 @@ type Import struct {
 	FetchedAt time.Time
 	// Documents are so many of the file, from its beginning, that are durable.
 	Documents int64
-	// TakenAt is when the whole file was delivered; zero before that.
+	// TakenAt is when the whole file was durable; zero before that.
 	TakenAt time.Time
 }
 

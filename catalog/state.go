@@ -105,7 +105,7 @@ CREATE TABLE imports (              -- files that were brought in, or are on the
 	id TEXT PRIMARY KEY,            -- of the file's content and how it was read
 	name TEXT NOT NULL, size INTEGER NOT NULL, fetched_at TEXT NOT NULL,
 	documents INTEGER NOT NULL,     -- that are durable in the delivery log
-	taken_at TEXT NOT NULL          -- when all of them were delivered; empty before that
+	taken_at TEXT NOT NULL          -- when all of them were; empty before that
 ) STRICT;
 `
 

@@ -20,6 +20,7 @@ import (
 
 	"github.com/tickerlake/tickerlake"
 	"github.com/tickerlake/tickerlake/blob"
+	"github.com/tickerlake/tickerlake/collect"
 	"github.com/tickerlake/tickerlake/duck"
 	"github.com/tickerlake/tickerlake/lake"
 	"github.com/tickerlake/tickerlake/query"
@@ -113,7 +114,7 @@ func (a *app) query(ctx context.Context, p *pipeline, r query.Request, format st
 	if err != nil {
 		return err
 	}
-	return a.sayIfSimulated(p, r.SQL, views)
+	return a.sayIfSimulated(ctx, p, r.SQL, views)
 }
 
 // A rowCounter counts the rows that an engine gives.
@@ -179,20 +180,26 @@ func (a *app) width() int {
 
 // sayIfSimulated notes on Stderr that prices which a statement may have shown are made
 // up: those of tables that it names.
-func (a *app) sayIfSimulated(p *pipeline, sql string, views []lake.View) error {
+func (a *app) sayIfSimulated(ctx context.Context, p *pipeline, sql string, views []lake.View) error {
 	sql = strings.ToLower(sql)
 	if !slices.ContainsFunc(views, func(v lake.View) bool { return !strings.HasSuffix(v.Database, "ops") && strings.Contains(sql, v.Name) }) {
 		return nil
 	}
+	series, err := p.catalog.AllSeries(ctx)
+	if err != nil {
+		return err
+	}
 	var names []string
 	for _, name := range p.file.SourceNames() {
-		if p.file.Sources[name].Simulated {
+		// Once something is published it is known whose it is.
+		has := func(s tickerlake.Series) bool { return s.Source == collect.SimulatedPrefix+name }
+		if p.file.Sources[name].Simulated && (len(series) == 0 || slices.ContainsFunc(series, has)) {
 			names = append(names, name)
 		}
 	}
 	if len(names) == 0 {
 		return nil
 	}
-	_, err := fmt.Fprintf(a.Stderr, "note: the prices of %s are simulated\n", strings.Join(names, ", "))
+	_, err = fmt.Fprintf(a.Stderr, "note: the prices of %s are simulated\n", strings.Join(names, ", "))
 	return err
 }
