@@ -18,6 +18,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -98,6 +99,20 @@ func (c *Catalog) Close() error {
 
 // DB is the database of live state, for the run history that flow keeps there.
 func (c *Catalog) DB() *sql.DB { return c.state }
+
+// Databases lists those of the Iceberg tables, in order.
+func (c *Catalog) Databases(ctx context.Context) ([]string, error) {
+	found, err := c.iceberg.ListNamespaces(ctx, nil)
+	if err != nil {
+		return nil, tableError("catalog.Databases", "", "", err)
+	}
+	var out []string
+	for _, f := range found {
+		out = append(out, strings.Join(f, "."))
+	}
+	slices.Sort(out)
+	return out, nil
+}
 
 // LoadTable gives an Iceberg table; tickerlake.NotFound if there is none.
 func (c *Catalog) LoadTable(ctx context.Context, database, name string) (*table.Table, error) {

@@ -6,15 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"time"
-
-	"github.com/tickerlake/tickerlake"
 )
 
-// stateVersion is the version of the tables below, kept in user_version. It is the
+// StateVersion is the version of the tables below, kept in user_version. It is the
 // version of the lake's format.
-const stateVersion = 2
+const StateVersion = 2
 
-// stateSchema makes the tables of stateVersion.
+// stateSchema makes the tables of StateVersion.
 //
 // A publication is what one run made true, numbered by seq. Rows that a rollback must be
 // able to bring back are versions: born is the seq of the publication that wrote them,
@@ -122,21 +120,20 @@ func (c *Catalog) version(ctx context.Context, db interface {
 	if err := db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
 		return 0, sqliteError("catalog.Open", "state.db", err)
 	}
-	if version > stateVersion {
-		return 0, tickerlake.Errorf(tickerlake.Invalid, "catalog.Open", "state.db",
-			"the lake has state version %d, this program knows up to %d: use a newer tickerlake", version, stateVersion)
+	if version > StateVersion {
+		return 0, newer(version)
 	}
 	return version, nil
 }
 
 // migrate makes the tables, or brings those of an older program to this version.
 func (c *Catalog) migrate(ctx context.Context) error {
-	if version, err := c.version(ctx, c.state); err != nil || version == stateVersion {
+	if version, err := c.version(ctx, c.state); err != nil || version == StateVersion {
 		return err
 	}
 	return c.update(ctx, "catalog.Open", func(tx *sql.Tx) error {
 		version, err := c.version(ctx, tx)
-		if err != nil || version == stateVersion {
+		if err != nil || version == StateVersion {
 			return err
 		}
 		if version == 0 {
@@ -151,7 +148,7 @@ func (c *Catalog) migrate(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", stateVersion))
+		_, err = tx.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", StateVersion))
 		return err
 	})
 }

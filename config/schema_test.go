@@ -243,7 +243,8 @@ func TestSchemaTakesGoodFiles(t *testing.T) {
 var blind = map[string]string{
 	"documents": "two documents",
 	"syntax":    "not YAML", "empty": "nothing to judge", "environment": "the environment is the program's",
-	"rules": "DQDL", "rules-inline": "DQDL", "delivery-error": "one prefix within another", "deep": "what only the stages can tell", "headers": "templates",
+	"rules": "DQDL", "rules-inline": "DQDL", "delivery-error": "one prefix within another", "deep": "what only the stages can tell", "headers": "templates", "templates": "templates",
+	"symbols-lists": "files of symbols", "prefix-*": "expressions",
 }
 
 func TestSchemaRefusesBadFiles(t *testing.T) {
@@ -254,6 +255,9 @@ func TestSchemaRefusesBadFiles(t *testing.T) {
 	}
 	for _, file := range files {
 		name := strings.TrimSuffix(filepath.Base(file), ".bad.yaml")
+		if strings.HasPrefix(name, "prefix-") {
+			name = "prefix-*"
+		}
 		source, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)

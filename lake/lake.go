@@ -15,6 +15,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/tickerlake/tickerlake"
@@ -143,6 +145,21 @@ func (l *Lake) Database(name string) string {
 
 // prod is the Iceberg database of the published tables.
 func (l *Lake) prod() string { return l.Database("prod") }
+
+// CheckName fails with Invalid if the tables of the lake are under another name than the
+// pipeline file gives: they would all seem to be gone.
+func (l *Lake) CheckName(ctx context.Context) error {
+	there, err := l.Catalog.Databases(ctx)
+	if err != nil || len(there) == 0 || slices.Contains(there, l.prod()) {
+		return err
+	}
+	remedy := "leave out name"
+	if name, ok := strings.CutSuffix(there[0], "_prod"); ok {
+		remedy = "say name: " + name
+	}
+	return tickerlake.Errorf(tickerlake.Invalid, "lake.CheckName", l.Dir,
+		"the tables of this lake are in %s, the pipeline file looks for %s: %s, or name another lake", strings.Join(there, ", "), l.prod(), remedy)
+}
 
 // now is the lake's time in UTC.
 func (l *Lake) now() time.Time { return l.Clock().UTC() }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -55,6 +56,10 @@ func openPipeline(ctx context.Context, file *config.File, clock tickerlake.Clock
 	if strings.ContainsAny(p.dir, "*?[") {
 		return nil, tickerlake.Errorf(tickerlake.Invalid, "open the lake", p.dir, "a lake cannot be in a folder with *, ? or [ in its path: name another with lake:")
 	}
+	version, err := catalog.Version(p.dir) // before anything is touched
+	if err != nil {
+		return nil, err
+	}
 	if write {
 		if err := os.MkdirAll(p.dir, 0o755); err != nil {
 			return nil, diskError("open the lake", p.dir, err)
@@ -64,6 +69,8 @@ func openPipeline(ctx context.Context, file *config.File, clock tickerlake.Clock
 		}
 	} else if _, err := os.Stat(filepath.Join(p.dir, "state.db")); err != nil {
 		return nil, tickerlake.Errorf(tickerlake.NotFound, "open the lake", p.dir, "there is no lake yet: run tickerlake fetch and tickerlake run first")
+	} else if err := migrateLake(ctx, p.dir, version, command, clock); err != nil {
+		return nil, err
 	} else if p.lease, err = lake.TakeLease(p.dir, command, clock()); errors.Is(err, tickerlake.Denied) {
 		log.DebugContext(ctx, "reading without a lease", "why", err)
 	} else if err != nil {
@@ -87,6 +94,9 @@ func openPipeline(ctx context.Context, file *config.File, clock tickerlake.Clock
 		Dir: p.dir, Name: file.Name, Catalog: p.catalog, Raw: p.raw, Stream: streamName, Prefix: file.Delivery.Folder(),
 		Engine: p.engine, Dialect: quality.DuckDB, Rules: file.Ruleset, Scope: file.Quality.Scope, Events: p.ops, Clock: clock,
 	})
+	if err := p.lake.CheckName(ctx); err != nil {
+		return nil, err
+	}
 	if write {
 		return p, p.finishRollbacks(ctx)
 	}
@@ -100,6 +110,24 @@ func (p *pipeline) finishRollbacks(ctx context.Context) error {
 		p.log.WarnContext(ctx, "a rollback that was cut off is finished", "table", r.Table, "snapshot", r.Snapshot, "held", len(r.Held), "paused", strings.Join(r.Sources(), " "))
 	}
 	return err
+}
+
+// migrateLake brings the lake of an older program to this one's format. Who only reads
+// does so too, under the lock: until it is done nobody can read.
+func migrateLake(ctx context.Context, dir string, version int, command string, clock tickerlake.Clock) (err error) {
+	if version == 0 || version == catalog.StateVersion {
+		return nil
+	}
+	l, err := lockLake(dir, command, clock())
+	if err != nil {
+		return fmt.Errorf("the lake has format %d and has to be brought to %d first: %w", version, catalog.StateVersion, err)
+	}
+	defer func() { err = errors.Join(err, l.release()) }()
+	c, err := catalog.Open(ctx, dir, clock)
+	if err != nil {
+		return err
+	}
+	return c.Close()
 }
 
 // openStreams opens the delivery streams of bars and of ops events.

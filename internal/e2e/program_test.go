@@ -48,6 +48,7 @@ type pipeline struct {
 	t   testing.TB
 	dir string
 	env []string // beside the environment of the test
+	bin string   // another program than the one that is tested
 }
 
 func newPipeline(t testing.TB, file string) *pipeline {
@@ -93,7 +94,11 @@ func (o outcome) String() string {
 
 // command prepares the program; before is what starts it, such as strace.
 func (p *pipeline) command(before []string, args ...string) *exec.Cmd {
-	line := append(append(before[:len(before):len(before)], program), args...)
+	bin := program
+	if p.bin != "" {
+		bin = p.bin
+	}
+	line := append(append(before[:len(before):len(before)], bin), args...)
 	cmd := exec.Command(line[0], line[1:]...)
 	cmd.Dir = p.dir
 	cmd.Env = append(os.Environ(), p.env...)
