@@ -123,7 +123,12 @@ type fixture struct {
 
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	f := &fixture{T: t, dir: t.TempDir(), events: &recorder{events: map[string]map[string]any{}}, log: &bytes.Buffer{},
+	return newFixtureIn(t, t.TempDir())
+}
+
+func newFixtureIn(t *testing.T, dir string) *fixture {
+	t.Helper()
+	f := &fixture{T: t, dir: dir, events: &recorder{events: map[string]map[string]any{}}, log: &bytes.Buffer{},
 		now: time.Date(2026, 3, 2, 22, 0, 0, 0, time.UTC)}
 	f.open()
 	t.Cleanup(f.close)
@@ -180,13 +185,24 @@ func (d doc) with(kv ...any) doc {
 // put stores an object with a line for each document; row numbers are the lines'.
 func (f *fixture) put(docs ...any) string {
 	f.Helper()
-	var text bytes.Buffer
 	for i, d := range docs {
+		if d, ok := d.(doc); ok {
+			docs[i] = d.with("row", i)
+		}
+	}
+	return f.putNumbered(docs...)
+}
+
+// putNumbered stores documents with the row numbers that they have.
+func (f *fixture) putNumbered(docs ...any) string {
+	f.Helper()
+	var text bytes.Buffer
+	for _, d := range docs {
 		switch d := d.(type) {
 		case string:
 			text.WriteString(d)
 		case doc:
-			text.Write(f.document(d.with("row", i)))
+			text.Write(f.document(d))
 		}
 		text.WriteByte('\n')
 	}

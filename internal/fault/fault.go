@@ -17,8 +17,21 @@ const Env = "TICKERLAKE_FAULT"
 
 var reached atomic.Int64
 
+var hook atomic.Pointer[func(name string)]
+
+// Hook has f called at each point of this process, until the function that it returns
+// is called. A test that plays many crashes ends a call with a panic there, instead of
+// a process.
+func Hook(f func(name string)) (remove func()) {
+	hook.Store(&f)
+	return func() { hook.Store(nil) }
+}
+
 // Point kills the program with SIGKILL if the environment says so.
 func Point(name string) {
+	if f := hook.Load(); f != nil {
+		(*f)(name)
+	}
 	armed := os.Getenv(Env)
 	if armed == "" {
 		return

@@ -1,0 +1,398 @@
+package lake_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/tickerlake/tickerlake"
+	"github.com/tickerlake/tickerlake/catalog"
+	"github.com/tickerlake/tickerlake/internal/fault"
+	"github.com/tickerlake/tickerlake/lake"
+	"github.com/tickerlake/tickerlake/quality"
+)
+
+// A market is what the source of a history says at a moment: bars by table and symbol.
+type market map[string]map[string]map[time.Time][2]float64
+
+var (
+	historyTables  = []string{"bars_1d", "bars_1h"}
+	historySymbols = []string{"AAA", "BBB", "CCC"}
+)
+
+// historyTimes are the keys of a table: few, and across the border of two partitions.
+func historyTimes(table string) (out []time.Time) {
+	first, step := time.Date(2023, 12, 29, 0, 0, 0, 0, time.UTC), 24*time.Hour
+	if table == "bars_1h" {
+		first, step = time.Date(2024, 1, 31, 20, 0, 0, 0, time.UTC), time.Hour
+	}
+	for i := range 7 {
+		out = append(out, first.Add(time.Duration(i)*step))
+	}
+	return out
+}
+
+// A history plays random steps on a lake and on its model, and compares them.
+type history struct {
+	*fixture
+	rand   *rand.Rand
+	model  *model
+	market market
+	late   []*modelObject // fetched, not delivered yet
+	asks   []time.Time    // moments of fetches
+	steps  []string
+	ids    int
+	prices int
+}
+
+// play plays the history of a seed and compares after every step.
+func play(t *testing.T, seed uint64) {
+	t.Helper()
+	h := &history{fixture: newFixtureIn(t, fastDir(t)), rand: rand.New(rand.NewPCG(seed, 7)), market: market{}}
+	h.model = newModel(h.rand.IntN(3) > 0 && false)
+	defer func() {
+		if t.Failed() {
+			t.Logf("seed %d:", seed)
+			for _, s := range h.steps {
+				t.Log("  " + s)
+			}
+		}
+	}()
+	for range 4 + h.rand.IntN(8) {
+		h.step()
+		h.compare()
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+// fastDir is a folder in memory, if the machine has one: a sequence has hundreds of
+// fsyncs, and a power cut is not what it is about.
+func fastDir(t *testing.T) string {
+	if dir, err := os.MkdirTemp("/dev/shm", "tickerlake-"); err == nil {
+		t.Cleanup(func() { _ = os.RemoveAll(dir) })
+		return dir
+	}
+	return t.TempDir()
+}
+
+func (h *history) say(format string, args ...any) {
+	h.steps = append(h.steps, fmt.Sprintf(format, args...))
+}
+
+func (h *history) step() {
+	h.now = h.now.Add(time.Minute)
+	switch n := h.rand.IntN(20); {
+	case n < 7:
+		for range 1 + h.rand.IntN(3) {
+			h.fetch()
+		}
+	case n < 8:
+		h.deliverLate()
+	case n < 9:
+		h.deliverTwice()
+	case n < 17:
+		h.runOnce(h.rand.IntN(6) == 0, h.rand.IntN(4) == 0)
+	default:
+		h.runOnce(true, false)
+	}
+}
+
+// fetch samples the market and delivers an object, or keeps it for later.
+func (h *history) fetch() {
+	h.now = h.now.Add(time.Minute)
+	o := &modelObject{state: "pending"}
+	for range 1 + h.rand.IntN(2) {
+		o.fetches = append(o.fetches, h.answer())
+	}
+	if h.rand.IntN(6) == 0 {
+		h.say("fetch, not delivered yet: %v", o.fetches)
+		h.late = append(h.late, o)
+		return
+	}
+	h.deliver(o)
+	h.say("fetch, delivered as %s: %v", o.key, o.fetches)
+}
+
+// answer changes the market a little and asks for a window of one symbol.
+func (h *history) answer() modelFetch {
+	h.ids++
+	table, symbol := historyTables[h.rand.IntN(len(historyTables))], historySymbols[h.rand.IntN(len(historySymbols))]
+	f := modelFetch{table: table, symbol: symbol, id: fmt.Sprintf("f%03d", h.ids), at: h.now.Add(-time.Duration(h.rand.IntN(2)) * time.Minute)}
+	h.asks = append(h.asks, f.at)
+	times := historyTimes(table)
+	if h.market[table] == nil {
+		h.market[table] = map[string]map[time.Time][2]float64{}
+	}
+	if h.market[table][symbol] == nil {
+		h.market[table][symbol] = map[time.Time][2]float64{}
+	}
+	bars := h.market[table][symbol]
+	dividend := h.rand.IntN(5) == 0
+	for _, ts := range times {
+		bar, ok := bars[ts]
+		switch n := h.rand.IntN(12); {
+		case !ok && n < 9, ok && n == 0: // new, or corrected
+			h.prices++
+			bars[ts] = [2]float64{float64(h.prices), float64(h.prices)}
+		case ok && n == 1:
+			delete(bars, ts) // withdrawn
+		case ok && dividend:
+			bars[ts] = [2]float64{bar[0], bar[1] * 0.5}
+		}
+	}
+	from := h.rand.IntN(len(times))
+	for i, ts := range times[from : from+1+h.rand.IntN(len(times)-from)] {
+		if bar, ok := bars[ts]; ok {
+			d := modelDoc{number: len(f.rows), ts: ts, close: bar[0], adj: bar[1]}
+			if h.rand.IntN(25) == 0 {
+				d.close = -1
+			}
+			_ = i
+			f.rows = append(f.rows, d)
+		}
+	}
+	if len(f.rows) > 2 && h.rand.IntN(8) == 0 { // one row did not arrive
+		f.rows = slices.Delete(f.rows, 1, 2)
+	}
+	if h.rand.IntN(4) == 0 { // newest first
+		n := len(f.rows)
+		slices.Reverse(f.rows)
+		last := 0
+		if n > 0 {
+			last = max(f.rows[0].number, f.rows[n-1].number)
+		}
+		for i := range f.rows {
+			f.rows[i].number = last - f.rows[i].number
+		}
+	}
+	return f
+}
+
+func (h *history) deliver(o *modelObject) {
+	var docs []any
+	for _, f := range o.fetches {
+		for _, d := range f.rows {
+			docs = append(docs, good(f.symbol, d.ts.Format(time.DateTime), d.close).with("adj_close", d.adj, "table", f.table,
+				"interval", f.table[len("bars_"):], "fetched_at", f.at.Format("2006-01-02T15:04:05.000000Z"), "fetch_id", f.id, "row", d.number))
+		}
+	}
+	o.key = h.putNumbered(docs...)
+	h.model.objects = append(h.model.objects, o)
+}
+
+func (h *history) deliverLate() {
+	for _, o := range h.late {
+		h.deliver(o)
+		h.say("delivered late as %s", o.key)
+	}
+	h.late = nil
+}
+
+// deliverTwice delivers what was delivered before under another key.
+func (h *history) deliverTwice() {
+	if len(h.model.objects) == 0 {
+		return
+	}
+	old := h.model.objects[h.rand.IntN(len(h.model.objects))]
+	o := &modelObject{state: "pending", fetches: old.fetches}
+	h.deliver(o)
+	h.say("%s delivered again as %s", old.key, o.key)
+}
+
+var (
+	passes = parsed(`Rules = [ RowCount > 0, IsPrimaryKey "symbol" "ts", IsComplete "close" ]`)
+	fails  = parsed(`Rules = [ RowCount < 0 ]`)
+)
+
+func parsed(text string) *quality.Ruleset {
+	rs, err := quality.Parse(text)
+	if err != nil {
+		panic(err)
+	}
+	return rs
+}
+
+// runOnce runs the workflow; it may crash on the way and go on, and the gate may fail.
+func (h *history) runOnce(crash, gate bool) {
+	plan := h.model.plan()
+	h.lake.Rules = passes
+	if gate {
+		h.lake.Rules = fails
+	}
+	h.runs++
+	r := newRun(h.fixture)
+	ctx := context.Background()
+	points := -1
+	if crash {
+		points = h.rand.IntN(12)
+	}
+	at := ""
+	var failed error
+	jobs := []func() error{
+		func() error { return h.lake.Crawl(ctx, r, false) }, func() error { return h.lake.Clean(ctx, r) },
+		func() error { return h.lake.Optimize(ctx, r) }, func() error { return h.lake.Quality(ctx, r) },
+		func() error { return h.lake.Publish(ctx, r) }, func() error { return h.lake.Finish(r.id) },
+	}
+	for i := 0; i < len(jobs); i++ {
+		point, err := h.crashing(&points, jobs[i])
+		if point != "" {
+			at = point
+			i-- // the run is resumed with the job that was cut off
+			continue
+		}
+		if errors.Is(err, tickerlake.GateFailed) {
+			failed = err
+			break
+		}
+		h.must(err)
+	}
+	h.say("run %s: gate fails: %v, crash at %q: %+v", r.id, gate, at, r.counts)
+	changed := len(plan.changed) > 0 && slices.Contains(valuesOf(plan.changed), true)
+	if want := gate && changed; want != (failed != nil) {
+		h.Errorf("the gate was to fail: %v; it said: %v", want, failed)
+		return
+	}
+	if failed != nil {
+		h.must(h.lake.Abandon(ctx, r.id, failed))
+		h.model.fail(plan)
+		return
+	}
+	if !r.counts.Conserved() {
+		h.Errorf("rows are not conserved: %+v", r.counts)
+	}
+	h.want("counts", r.counts, plan.counts)
+	h.model.publish(plan, func(table string) int64 { return h.view("prod." + table).Snapshot })
+}
+
+func valuesOf(m map[string]bool) (out []bool) {
+	for _, v := range m {
+		out = append(out, v)
+	}
+	return out
+}
+
+// A crashed is what a crash throws.
+type crashed string
+
+// crashing runs a job that dies at the point when the count has come to zero, and opens
+// the lake again as a new process would.
+func (h *history) crashing(points *int, job func() error) (point string, err error) {
+	defer fault.Hook(func(name string) {
+		if *points == 0 {
+			*points = -1
+			panic(crashed(name))
+		}
+		*points--
+	})()
+	defer func() {
+		if p := recover(); p != nil {
+			name, ok := p.(crashed)
+			if !ok {
+				panic(p)
+			}
+			point = string(name)
+			rules := h.lake.Rules
+			h.close()
+			h.open()
+			h.lake.Rules = rules
+		}
+	}()
+	return "", job()
+}
+
+// compare compares the lake with the model.
+func (h *history) compare() {
+	for _, table := range historyTables {
+		t := h.model.table(table)
+		h.want(table, h.barLines("prod."+table, false), t.lines())
+		h.want(table+"_revisions", h.barLines("prod."+table+"_revisions", true), t.revisionLines())
+	}
+	entries, err := h.cat.Objects(context.Background(), "")
+	h.must(err)
+	states := map[string]catalog.State{}
+	for _, e := range entries {
+		states[e.Key] = e.State
+	}
+	for _, o := range h.model.objects {
+		state, entered := states[o.key]
+		if !entered {
+			state = "pending" // the next run enters it
+		}
+		if string(state) != o.state {
+			h.Errorf("%s is %s, wanted %s", o.key, state, o.state)
+		}
+	}
+}
+
+// barLines are the rows of a table as the model writes them.
+func (h *history) barLines(name string, revisions bool) []string {
+	v := h.find(name)
+	if v == nil || len(v.Files) == 0 {
+		return nil
+	}
+	columns := "symbol, ts, close, adj_close, fetched_at, fetch_id"
+	if revisions && slices.ContainsFunc(v.Columns, func(c lake.Column) bool { return c.Name == "withdrawn_at" }) {
+		columns += ", withdrawn_at"
+	}
+	_, rows, err := h.engine.Query(context.Background(), "SELECT "+columns+" FROM "+h.engine.Relation(v.Files))
+	h.must(err)
+	var out []string
+	for _, r := range rows {
+		line := modelLine(modelKey{r[0].(string), r[1].(time.Time).UTC()}, modelRow{r[2].(float64), r[3].(float64), version{r[4].(time.Time).UTC(), r[5].(string)}})
+		if revisions {
+			withdrawn := "-"
+			if len(r) > 6 && r[6] != nil {
+				withdrawn = r[6].(time.Time).UTC().Format(time.DateTime)
+			}
+			line += " " + withdrawn
+		}
+		out = append(out, line)
+	}
+	slices.Sort(out)
+	return out
+}
+
+func (h *history) find(name string) *lake.View {
+	views, err := h.lake.Views(context.Background())
+	h.must(err)
+	for _, v := range views {
+		if v.Database+"."+v.Name == name {
+			return &v
+		}
+	}
+	return nil
+}
+
+// TestHistories plays a few hundred random histories; TICKERLAKE_HISTORIES sets how
+// many, TICKERLAKE_SEED the first.
+func TestHistories(t *testing.T) {
+	n, first := 300, uint64(1)
+	if testing.Short() {
+		n = 10
+	}
+	if s, err := strconv.Atoi(os.Getenv("TICKERLAKE_HISTORIES")); err == nil {
+		n = s
+	}
+	if s, err := strconv.ParseUint(os.Getenv("TICKERLAKE_SEED"), 10, 64); err == nil {
+		first = s
+	}
+	for seed := first; seed < first+uint64(n); seed++ {
+		ok := t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) { play(t, seed) })
+		if !ok {
+			return
+		}
+	}
+}
+
+// FuzzHistories plays histories for as long as it is let.
+func FuzzHistories(f *testing.F) {
+	f.Fuzz(func(t *testing.T, seed uint64) { play(t, seed) })
+}

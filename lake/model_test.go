@@ -1,0 +1,359 @@
+package lake_test
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tickerlake/tickerlake"
+)
+
+// A model is the simplest thing that says what a lake must hold: maps in memory,
+// changed by the rules of the design and by nothing else.
+type model struct {
+	remove    bool // withdrawn bars are removed, not only reported
+	objects   []*modelObject
+	tables    map[string]*modelTable
+	snapshots map[string][]modelSnapshot // of main, oldest first
+	seq       int
+}
+
+// A modelObject is a raw object: what some fetches said.
+type modelObject struct {
+	key      string
+	fetches  []modelFetch
+	state    string
+	seq      int // of its publication
+	failures int
+}
+
+// A modelFetch is the answer to one request: rows of one symbol for one table.
+type modelFetch struct {
+	table, symbol, id string
+	at                time.Time
+	rows              []modelDoc
+}
+
+type modelDoc struct {
+	number     int
+	ts         time.Time
+	close, adj float64 // a close not above zero is rejected
+}
+
+type modelKey struct {
+	symbol string
+	ts     time.Time
+}
+
+// A version is what orders rows of one key.
+type version struct {
+	at time.Time
+	id string
+}
+
+func (v version) compare(o version) int {
+	return cmp.Or(v.at.Compare(o.at), strings.Compare(v.id, o.id))
+}
+
+type modelRow struct {
+	close, adj float64
+	version
+}
+
+type modelRevision struct {
+	key modelKey
+	modelRow
+	withdrawn time.Time // zero: replaced
+}
+
+type modelCover struct {
+	symbol   string
+	from, to time.Time
+	version
+}
+
+type modelTable struct {
+	rows      map[modelKey]modelRow
+	revisions []modelRevision
+	covers    []modelCover
+}
+
+func (t *modelTable) clone() *modelTable {
+	return &modelTable{rows: maps.Clone(t.rows), revisions: slices.Clone(t.revisions), covers: slices.Clone(t.covers)}
+}
+
+// A modelSnapshot is a state of a table that a rollback can return to.
+type modelSnapshot struct {
+	id    int64
+	seq   int
+	state *modelTable
+}
+
+func newModel(remove bool) *model {
+	return &model{remove: remove, tables: map[string]*modelTable{}, snapshots: map[string][]modelSnapshot{}}
+}
+
+func (m *model) table(name string) *modelTable {
+	if m.tables[name] == nil {
+		m.tables[name] = &modelTable{rows: map[modelKey]modelRow{}}
+	}
+	return m.tables[name]
+}
+
+func (f modelFetch) version() version { return version{f.at, f.id} }
+
+// span is the time from the first to the last of the good rows.
+func (f modelFetch) span(good bool) (from, to time.Time, ok bool) {
+	for _, d := range f.rows {
+		if good && d.close <= 0 {
+			continue
+		}
+		if !ok || d.ts.Before(from) {
+			from = d.ts
+		}
+		if !ok || d.ts.After(to) {
+			to = d.ts
+		}
+		ok = true
+	}
+	return from, to, ok
+}
+
+// complete reports whether no row of the fetch is missing between its first and last.
+func (f modelFetch) complete() bool {
+	for i, d := range f.rows {
+		if i > 0 && d.number != f.rows[i-1].number+1 {
+			return false
+		}
+	}
+	return true
+}
+
+func (f modelFetch) has(ts time.Time) bool {
+	return slices.ContainsFunc(f.rows, func(d modelDoc) bool { return d.ts.Equal(ts) })
+}
+
+// covered reports whether a published fetch later than v has spoken of the key.
+func (t *modelTable) covered(k modelKey, v version) bool {
+	return slices.ContainsFunc(t.covers, func(c modelCover) bool {
+		return c.symbol == k.symbol && !k.ts.Before(c.from) && !k.ts.After(c.to) && c.version.compare(v) > 0
+	})
+}
+
+// A modelRun is what a run would make of the pending objects.
+type modelRun struct {
+	objects []*modelObject
+	tables  map[string]*modelTable
+	changed map[string]bool // tables with another content
+	counts  tickerlake.Counts
+}
+
+// plan works out the run without making it true.
+func (m *model) plan() modelRun {
+	r := modelRun{tables: map[string]*modelTable{}, changed: map[string]bool{}}
+	byTable := map[string][]modelFetch{}
+	for _, o := range m.objects {
+		if o.state != "pending" {
+			continue
+		}
+		r.objects = append(r.objects, o)
+		for _, f := range o.fetches {
+			byTable[f.table] = append(byTable[f.table], f)
+		}
+	}
+	for name, fetches := range byTable {
+		before := m.table(name)
+		r.tables[name] = before.clone()
+		r.changed[name] = r.merge(before, r.tables[name], fetches, m.remove)
+	}
+	return r
+}
+
+// merge changes a table by what fetches say.
+func (r *modelRun) merge(before, t *modelTable, fetches []modelFetch, remove bool) (changed bool) {
+	best := map[modelKey]modelRow{}
+	for _, f := range fetches {
+		for _, d := range f.rows {
+			r.counts.Read++
+			k := modelKey{f.symbol, d.ts}
+			row := modelRow{d.close, d.adj, f.version()}
+			have, ok := best[k]
+			switch {
+			case d.close <= 0:
+				r.counts.Quarantined++
+			case !ok:
+				best[k] = row
+			default:
+				r.counts.Superseded++
+				if row.version.compare(have.version) > 0 {
+					best[k] = row
+				}
+			}
+		}
+	}
+	for k, row := range best {
+		old, ok := t.rows[k]
+		switch {
+		case before.covered(k, row.version):
+			r.counts.Superseded++
+		case !ok:
+			r.counts.Inserted++
+			t.rows[k], changed = row, true
+		case row.version.compare(old.version) <= 0:
+			r.counts.Superseded++
+		case row.close == old.close && row.adj == old.adj:
+			r.counts.Unchanged++
+		case row.close == old.close:
+			r.counts.Replaced++
+			old.adj = row.adj
+			t.rows[k], changed = old, true
+		default:
+			r.counts.Replaced++
+			t.revisions = append(t.revisions, modelRevision{key: k, modelRow: old})
+			t.rows[k], changed = row, true
+		}
+	}
+	for _, f := range fetches {
+		if from, to, ok := f.span(true); ok {
+			t.covers = append(t.covers, modelCover{f.symbol, from, to, f.version()})
+		}
+	}
+	if remove && t.withdraw(before, fetches) {
+		changed = true
+	}
+	return changed
+}
+
+// withdraw removes the bars that a later complete answer does not have.
+func (t *modelTable) withdraw(before *modelTable, fetches []modelFetch) (changed bool) {
+	slices.SortFunc(fetches, func(a, b modelFetch) int { return a.version().compare(b.version()) })
+	for _, f := range fetches {
+		from, to, ok := f.span(false)
+		if !ok || !f.complete() {
+			continue
+		}
+		for k, row := range t.rows {
+			if k.symbol != f.symbol || k.ts.Before(from) || k.ts.After(to) || f.has(k.ts) || row.version.compare(f.version()) >= 0 {
+				continue
+			}
+			if t.confirmed(k, f, fetches) || before.covered(k, f.version()) {
+				continue
+			}
+			if _, stood := before.rows[k]; stood {
+				t.revisions = append(t.revisions, modelRevision{key: k, modelRow: row, withdrawn: f.at})
+			}
+			delete(t.rows, k)
+			changed = true
+		}
+	}
+	return changed
+}
+
+// confirmed reports whether a fetch of the same run that is later than f has the key.
+func (t *modelTable) confirmed(k modelKey, f modelFetch, fetches []modelFetch) bool {
+	return slices.ContainsFunc(fetches, func(o modelFetch) bool {
+		return o.symbol == f.symbol && o.version().compare(f.version()) > 0 && o.has(k.ts)
+	})
+}
+
+// publish makes a planned run true. head gives the snapshot that a changed table has.
+func (m *model) publish(r modelRun, head func(table string) int64) {
+	m.seq++
+	for _, o := range r.objects {
+		o.state, o.seq = "published", m.seq
+	}
+	for name, t := range r.tables {
+		m.tables[name] = t
+		if r.changed[name] {
+			m.snapshots[name] = append(m.snapshots[name], modelSnapshot{id: head(name), seq: m.seq, state: t.clone()})
+		}
+	}
+}
+
+// fail counts a failed gate.
+func (m *model) fail(r modelRun) {
+	for _, o := range r.objects {
+		if o.failures++; o.failures >= 3 {
+			o.state = "held"
+		}
+	}
+}
+
+// rollback returns a table to a snapshot.
+func (m *model) rollback(table string, id int64) {
+	list := m.snapshots[table]
+	i := slices.IndexFunc(list, func(s modelSnapshot) bool { return s.id == id })
+	s := list[i]
+	m.snapshots[table] = list[:i+1]
+	m.tables[table] = s.state.clone()
+	for _, o := range m.objects {
+		feeds := slices.ContainsFunc(o.fetches, func(f modelFetch) bool { return f.table == table })
+		if o.state == "pending" || o.state == "published" && feeds && o.seq > s.seq {
+			o.state = "held"
+		}
+	}
+}
+
+// release frees held objects: those named, all without a name.
+func (m *model) release(keys ...string) {
+	for _, o := range m.objects {
+		if o.state == "held" && (len(keys) == 0 || slices.Contains(keys, o.key)) {
+			o.state, o.failures = "pending", 0
+		}
+	}
+}
+
+// asOf is what was known of a table at a time.
+func (t *modelTable) asOf(at time.Time) []string {
+	best := map[modelKey]modelRevision{}
+	consider := func(k modelKey, r modelRevision) {
+		have, ok := best[k]
+		order := r.version.compare(have.version)
+		if !r.at.After(at) && (!ok || order > 0 || order == 0 && !r.withdrawn.IsZero()) {
+			best[k] = r
+		}
+	}
+	for k, row := range t.rows {
+		consider(k, modelRevision{key: k, modelRow: row})
+	}
+	for _, r := range t.revisions {
+		consider(r.key, r)
+	}
+	var out []string
+	for k, r := range best {
+		if r.withdrawn.IsZero() || r.withdrawn.After(at) {
+			out = append(out, modelLine(k, r.modelRow))
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+func (t *modelTable) lines() []string {
+	var out []string
+	for k, row := range t.rows {
+		out = append(out, modelLine(k, row))
+	}
+	slices.Sort(out)
+	return out
+}
+
+func (t *modelTable) revisionLines() []string {
+	var out []string
+	for _, r := range t.revisions {
+		withdrawn := "-"
+		if !r.withdrawn.IsZero() {
+			withdrawn = r.withdrawn.Format(time.DateTime)
+		}
+		out = append(out, modelLine(r.key, r.modelRow)+" "+withdrawn)
+	}
+	slices.Sort(out)
+	return out
+}
+
+func modelLine(k modelKey, r modelRow) string {
+	return fmt.Sprintf("%s %s %v %v %s %s", k.symbol, k.ts.Format(time.DateTime), r.close, r.adj, r.at.Format(time.DateTime), r.id)
+}
