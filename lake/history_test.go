@@ -23,7 +23,7 @@ type market map[string]map[string]map[time.Time][2]float64
 
 var (
 	historyTables  = []string{"bars_1d", "bars_1h"}
-	historySymbols = []string{"AAA", "BBB", "CCC"}
+	historySymbols = []string{"AAA", "BBB"}
 )
 
 // historyTimes are the keys of a table: few, and across the border of two partitions.
@@ -64,7 +64,7 @@ func play(t *testing.T, seed uint64) {
 			}
 		}
 	}()
-	for range 4 + h.rand.IntN(8) {
+	for range 6 + h.rand.IntN(12) {
 		h.step()
 		h.compare()
 		if t.Failed() {
@@ -94,11 +94,11 @@ func (h *history) step() {
 		for range 1 + h.rand.IntN(3) {
 			h.fetch()
 		}
-	case n < 8:
+	case n < 10:
 		h.deliverLate()
-	case n < 9:
+	case n < 11:
 		h.deliverTwice()
-	case n < 17:
+	case n < 18:
 		h.runOnce(h.rand.IntN(6) == 0, h.rand.IntN(4) == 0)
 	default:
 		h.runOnce(true, false)
@@ -112,7 +112,7 @@ func (h *history) fetch() {
 	for range 1 + h.rand.IntN(2) {
 		o.fetches = append(o.fetches, h.answer())
 	}
-	if h.rand.IntN(6) == 0 {
+	if h.rand.IntN(3) == 0 {
 		h.say("fetch, not delivered yet: %v", o.fetches)
 		h.late = append(h.late, o)
 		return
@@ -142,7 +142,7 @@ func (h *history) answer() modelFetch {
 		case !ok && n < 9, ok && n == 0: // new, or corrected
 			h.prices++
 			bars[ts] = [2]float64{float64(h.prices), float64(h.prices)}
-		case ok && n == 1:
+		case ok && n < 3:
 			delete(bars, ts) // withdrawn
 		case ok && dividend:
 			bars[ts] = [2]float64{bar[0], bar[1] * 0.5}
@@ -189,11 +189,14 @@ func (h *history) deliver(o *modelObject) {
 }
 
 func (h *history) deliverLate() {
-	for _, o := range h.late {
-		h.deliver(o)
-		h.say("delivered late as %s", o.key)
+	if len(h.late) == 0 {
+		return
 	}
-	h.late = nil
+	i := h.rand.IntN(len(h.late))
+	o := h.late[i]
+	h.late = slices.Delete(h.late, i, i+1)
+	h.deliver(o)
+	h.say("delivered late as %s", o.key)
 }
 
 // deliverTwice delivers what was delivered before under another key.
