@@ -98,11 +98,69 @@ func (h *history) step() {
 		h.deliverLate()
 	case n < 11:
 		h.deliverTwice()
-	case n < 18:
+	case n < 17:
 		h.runOnce(h.rand.IntN(6) == 0, h.rand.IntN(4) == 0)
+	case n < 19:
+		h.rollback(h.rand.IntN(3) == 0)
 	default:
-		h.runOnce(true, false)
+		h.release()
 	}
+}
+
+// rollback takes a table back to a snapshot; it may crash on the way and is finished
+// then.
+func (h *history) rollback(crash bool) {
+	table := historyTables[h.rand.IntN(len(historyTables))]
+	ctx := context.Background()
+	kept, err := h.lake.Snapshots(ctx, table)
+	if errors.Is(err, tickerlake.NotFound) {
+		return
+	}
+	h.must(err)
+	kept = slices.DeleteFunc(kept, func(s lake.Snapshot) bool { return !s.Target })
+	if len(kept) == 0 {
+		return
+	}
+	to := kept[h.rand.IntN(len(kept))]
+	points := -1
+	if crash {
+		points = h.rand.IntN(6)
+	}
+	at, err := h.crashing(&points, func() error {
+		_, err := h.lake.Rollback(ctx, table, to.ID)
+		return err
+	})
+	h.must(err)
+	if at != "" {
+		_, err := h.lake.FinishRollbacks(ctx)
+		h.must(err)
+	}
+	h.say("rollback of %s to %d, after publication %d, crash at %q", table, to.ID, to.Seq, at)
+	if at == "rollback.begun" {
+		return // nothing was decided
+	}
+	h.model.rollback(table, to.ID)
+}
+
+// release frees all that is held, or one object of it.
+func (h *history) release() {
+	var held []string
+	for _, o := range h.model.objects {
+		if o.state == "held" {
+			held = append(held, o.key)
+		}
+	}
+	if len(held) == 0 {
+		return
+	}
+	var names []string
+	if h.rand.IntN(2) == 0 {
+		names = []string{held[h.rand.IntN(len(held))]}
+	}
+	_, _, err := h.cat.Release(context.Background(), names...)
+	h.must(err)
+	h.model.release(names...)
+	h.say("release %v", names)
 }
 
 // fetch samples the market and delivers an object, or keeps it for later.

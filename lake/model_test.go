@@ -26,7 +26,8 @@ type modelObject struct {
 	key      string
 	fetches  []modelFetch
 	state    string
-	seq      int // of its publication
+	feeds    map[string]int // the publication since which a table has its rows
+	replay   int            // its turn after a rollback; 0: none
 	failures int
 }
 
@@ -155,8 +156,14 @@ type modelRun struct {
 func (m *model) plan() modelRun {
 	r := modelRun{tables: map[string]*modelTable{}, changed: map[string]bool{}}
 	byTable := map[string][]modelFetch{}
+	turn := 0 // what was taken back comes again in the order in which it was published
 	for _, o := range m.objects {
-		if o.state != "pending" {
+		if o.state == "pending" && o.replay > 0 && (turn == 0 || o.replay < turn) {
+			turn = o.replay
+		}
+	}
+	for _, o := range m.objects {
+		if o.state != "pending" || o.replay != turn {
 			continue
 		}
 		r.objects = append(r.objects, o)
@@ -263,7 +270,15 @@ func (t *modelTable) confirmed(k modelKey, f modelFetch, fetches []modelFetch) b
 func (m *model) publish(r modelRun, head func(table string) int64) {
 	m.seq++
 	for _, o := range r.objects {
-		o.state, o.seq = "published", m.seq
+		o.state, o.replay = "published", 0
+		for _, f := range o.fetches {
+			if _, _, ok := f.span(true); ok && o.feeds[f.table] == 0 {
+				if o.feeds == nil {
+					o.feeds = map[string]int{}
+				}
+				o.feeds[f.table] = m.seq
+			}
+		}
 	}
 	for name, t := range r.tables {
 		m.tables[name] = t
@@ -289,11 +304,24 @@ func (m *model) rollback(table string, id int64) {
 	s := list[i]
 	m.snapshots[table] = list[:i+1]
 	m.tables[table] = s.state.clone()
+	last := m.seq + 1
 	for _, o := range m.objects {
-		feeds := slices.ContainsFunc(o.fetches, func(f modelFetch) bool { return f.table == table })
-		if o.state == "pending" || o.state == "published" && feeds && o.seq > s.seq {
-			o.state = "held"
+		since := o.feeds[table]
+		if since <= s.seq {
+			since = 0
 		}
+		if o.state != "pending" && (since == 0 || o.state == "damaged") {
+			continue
+		}
+		turn := last
+		if since > 0 {
+			turn = since
+			o.feeds[table] = 0
+		}
+		if o.replay == 0 || turn < o.replay {
+			o.replay = turn
+		}
+		o.state = "held"
 	}
 }
 
