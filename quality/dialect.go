@@ -33,6 +33,8 @@ type Dialect interface {
 	// rows if it is empty. With floating, NaN is above all numbers.
 	Maximum(x, where string, floating bool) string
 	Minimum(x, where string, floating bool) string
+	// Addend is the integer x as what sum adds up without an overflow.
+	Addend(x string) string
 	// UTC turns a timestamp with time zone into one without, in UTC.
 	UTC(x string) string
 }
@@ -106,6 +108,8 @@ func (duckdb) Compare(x, op, y string, _ bool) string { return x + " " + op + " 
 func (duckdb) Maximum(x, where string, _ bool) string { return "max(" + x + ")" + filter(where) }
 func (duckdb) Minimum(x, where string, _ bool) string { return "min(" + x + ")" + filter(where) }
 
+func (duckdb) Addend(x string) string { return x }
+
 func (duckdb) UTC(x string) string { return "(" + x + " AT TIME ZONE 'UTC')" }
 
 type trino struct{}
@@ -147,6 +151,8 @@ func (trino) Minimum(x, where string, floating bool) string {
 	}
 	return "COALESCE(min(" + x + ")" + filter(both(where, "NOT is_nan("+x+")")) + ", " + plain + ")"
 }
+
+func (trino) Addend(x string) string { return Cast(x, "decimal(38,0)") }
 
 func (trino) UTC(x string) string { return "CAST(" + x + " AT TIME ZONE 'UTC' AS TIMESTAMP(6))" }
 

@@ -284,8 +284,12 @@ func (p *plan) rule(r *Rule) (judge, error) {
 		if c == nil {
 			continue
 		}
+		measured := c.Kind == KindNumber && r.Type != "ColumnValues" || c == r.Threshold
 		for _, o := range c.Operands {
-			if err := evaluable(o, c.Kind == KindNumber && r.Type != "ColumnValues" || c == r.Threshold); err != nil {
+			if measured && isNull(o) && c.ordered() {
+				return nil, misplaced{o.Position(), fmt.Errorf("NULL has no place in an order; use =, != or in")}
+			}
+			if err := evaluable(o); err != nil {
 				return nil, err
 			}
 		}
@@ -293,17 +297,13 @@ func (p *plan) rule(r *Rule) (judge, error) {
 	return t.plan(p, r)
 }
 
-// evaluable refuses dynamic functions, and NULL where a measured number is wanted.
-func evaluable(o Operand, measured bool) error {
+// evaluable refuses dynamic functions.
+func evaluable(o Operand) error {
 	switch o := o.(type) {
 	case Call:
 		return misplaced{o.Pos, fmt.Errorf("the function %s is not evaluated yet", o.Name)}
 	case Binary:
-		return errors.Join(evaluable(o.Left, measured), evaluable(o.Right, measured))
-	case Keyword:
-		if measured {
-			return misplaced{o.Pos, fmt.Errorf("a measured number is never %s", o.Name)}
-		}
+		return errors.Join(evaluable(o.Left), evaluable(o.Right))
 	}
 	return nil
 }
@@ -354,9 +354,8 @@ func noRows(r *Rule) outcome {
 
 // measured is the outcome of comparing a value with the rule's condition.
 func measured(what string, v float64, c *Condition, m Metrics) outcome {
-	o := outcome{verdict: Fail, metrics: m, message: fmt.Sprintf("%s is %s, wanted %s", what, show(v), c)}
 	if c.holds(v) {
-		o.verdict, o.message = Pass, fmt.Sprintf("%s is %s", what, show(v))
+		return outcome{verdict: Pass, metrics: m, message: fmt.Sprintf("%s is %s", what, show(v))}
 	}
-	return o
+	return outcome{verdict: Fail, metrics: m, message: fmt.Sprintf("%s is %s, wanted %s", what, show(v), c)}
 }

@@ -34,7 +34,7 @@ func planColumnExists(p *plan, r *Rule) (judge, error) {
 // column.
 func planColumnNames(p *plan, r *Rule) (judge, error) {
 	pattern := r.Parameters[0]
-	re, err := regexp.Compile(pattern.Value)
+	re, err := regexp.Compile(unescapeQuotes(pattern.Value))
 	if err != nil {
 		return nil, misplaced{pattern.Pos, fmt.Errorf("the expression %q cannot be read: %w", pattern.Value, err)}
 	}

@@ -157,7 +157,7 @@ func planUniqueness(p *plan, r *Rule) (judge, error) {
 		}
 		name := strings.Join(k.names, ", ")
 		if s.total == 0 {
-			return outcome{verdict: Fail, message: "no row has a value of " + name}
+			return noValues(r)
 		}
 		m := Metrics{k.metric("Uniqueness"): s.ratio()}
 		if r.Condition != nil {

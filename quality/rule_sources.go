@@ -74,9 +74,11 @@ func planRowCountMatch(p *plan, r *Rule) (judge, error) {
 		if err != nil {
 			return erred(err)
 		}
-		v, err := p.numbersOfQuery(ctx, "SELECT count(*) FROM "+other.From+" AS "+theirs, 1)
-		if err != nil {
-			return erred(err)
+		v := []float64{n}
+		if other.From != p.target.From {
+			if v, err = p.numbersOfQuery(ctx, "SELECT count(*) FROM "+other.From+" AS "+theirs, 1); err != nil {
+				return erred(err)
+			}
 		}
 		ratio := n / v[0]
 		return measured(fmt.Sprintf("%s rows by %s of %s", show(n), show(v[0]), alias), ratio, r.Condition, Metrics{"Dataset." + alias + ".RowCountMatch": ratio})
@@ -273,7 +275,7 @@ func planSchemaMatch(p *plan, r *Rule) (judge, error) {
 	same := 0
 	var differ []string
 	for _, c := range p.target.Columns {
-		if slices.ContainsFunc(other.Columns, func(o Column) bool { return strings.EqualFold(o.Name, c.Name) && o.Type.sql() == c.Type.sql() }) {
+		if slices.ContainsFunc(other.Columns, func(o Column) bool { return o.Name == c.Name && o.Type.sql() == c.Type.sql() }) {
 			same++
 		} else {
 			differ = append(differ, c.Name)
@@ -293,7 +295,7 @@ func planSchemaMatch(p *plan, r *Rule) (judge, error) {
 	}, nil
 }
 
-var aggregateExpression = regexp.MustCompile(`^\s*(?i:(sum|avg))\(\s*(.+?)\s*\)\s*$`)
+var aggregateExpression = regexp.MustCompile(`^\s*(sum|avg|SUM|AVG)\(\s*(.+?)\s*\)\s*$`)
 
 // aggregateOf reads "sum(close)" or "avg(reference.close)".
 func (p *plan) aggregateOf(param Parameter) (sql, column string, err error) {
@@ -314,8 +316,19 @@ func (p *plan) aggregateOf(param Parameter) (sql, column string, err error) {
 	if err != nil {
 		return "", "", misplaced{param.Pos, missingColumn{err}}
 	}
+	x := Ident(col.Name)
+	switch cls := col.Type.class(); {
+	case cls == textual:
+		x = TryCast(x, "double")
+	case cls.numeric() && strings.EqualFold(m[1], "avg"):
+		x = Cast(x, "double") // the mean of decimals is a decimal in Trino
+	case cls == integral:
+		x = p.dialect.Addend(x)
+	case !cls.numeric():
+		return "", "", misplaced{param.Pos, fmt.Errorf("%s is of type %s; %s wants a column of numbers", col.Name, col.Type, strings.ToLower(m[1]))}
+	}
 	p.reads("it aggregates by a statement of its own")
-	return "SELECT " + strings.ToLower(m[1]) + "(" + TryCast(Ident(col.Name), "double") + ") FROM " + t.From + " AS " + theirs, name, nil
+	return "SELECT " + strings.ToLower(m[1]) + "(" + x + ") FROM " + t.From + " AS " + theirs, name, nil
 }
 
 // planAggregateMatch divides one aggregate by another. NULL is 0, 0 by 0 is 1, and what

@@ -107,9 +107,7 @@ func (p *plan) passes(c *Condition, col Column) (string, error) {
 			return x + " IS NOT NULL", nil
 		}
 	}
-	switch c.Op {
-	case Equal, NotEqual, In, NotIn, Matches, NotMatches:
-	default:
+	if c.ordered() && c.Op != Matches && c.Op != NotMatches {
 		if i := slices.IndexFunc(c.Operands, isNull); i >= 0 {
 			return "", misplaced{c.Operands[i].Position(), fmt.Errorf("NULL has no place in an order; use =, != or in")}
 		}
@@ -298,6 +296,9 @@ func (p *plan) dateSide(c *Condition, col Column) (x string, instants bool, err 
 	} else if cls == day {
 		return x, false, nil
 	}
+	if cls == textual && !instants {
+		return p.textDay(x), false, nil
+	}
 	if x, err = p.timestamp(col); err != nil {
 		return "", false, misplaced{c.Pos, fmt.Errorf("%w; %s wants a column of dates", err, c)}
 	}
@@ -352,10 +353,7 @@ func (p *plan) timestamp(col Column) (string, error) {
 	case day:
 		return Cast(x, "timestamp"), nil
 	case textual:
-		// A year is its first day, and a month, as Spark reads them.
-		return "CASE WHEN " + p.dialect.FullMatch(x, "[0-9]{4}") + " THEN " + TryCast(x+" || '-01-01'", "timestamp") +
-			" WHEN " + p.dialect.FullMatch(x, "[0-9]{4}-[0-9]{1,2}") + " THEN " + TryCast(x+" || '-01'", "timestamp") +
-			" ELSE " + TryCast(x, "timestamp") + " END", nil
+		return p.textMoment(x), nil
 	}
 	return "", fmt.Errorf("%s is of type %s", col.Name, col.Type)
 }

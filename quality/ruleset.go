@@ -201,3 +201,9 @@ func (d Duration) Length() time.Duration {
 	unit := map[string]time.Duration{"days": 24 * time.Hour, "hours": time.Hour, "minutes": time.Minute}[d.Unit]
 	return time.Duration(d.Amount) * unit
 }
+
+// Bytes is the size as a number of bytes.
+func (s Size) Bytes() float64 {
+	unit := map[string]float64{"B": 1, "KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40}[s.Unit]
+	return float64(s.Amount) * unit
+}

@@ -43,7 +43,7 @@ var ruleTypes = []ruleType{
 	{name: "Variance", params: column, kinds: numbers, where: true, analyzer: true, plan: planDeviation},
 	{name: "Entropy", params: column, kinds: numbers, where: true, analyzer: true, plan: planEntropy},
 	{name: "DistinctValuesCount", params: column, kinds: numbers, where: true, analyzer: true, plan: planDistinct},
-	{name: "UniqueValueRatio", params: column, kinds: numbers, where: true, analyzer: true, plan: planUniqueRatio},
+	{name: "UniqueValueRatio", params: column, kinds: numbers, where: true, analyzer: true, plan: planUniqueValueRatio},
 	{name: "ColumnLength", params: column, kinds: numbers, where: true, analyzer: true, plan: planLength},
 	{name: "IsPrimaryKey", params: column, more: true, kinds: none, where: true, plan: planPrimaryKey},
 	{name: "ColumnValues", params: column, kinds: []Kind{KindNumber, KindText, KindDate}, where: true, threshold: true, analyzer: true, plan: planColumnValues},

@@ -61,14 +61,14 @@ func (o *objections) add(p *plan, r *Rule) bool {
 		o.conditions = append(o.conditions, "("+both(w, "NOT COALESCE("+pass+", FALSE)")+")")
 	case "ColumnLength":
 		col, _ := p.find(r.Parameters[0])
-		pass, err := p.lengthPasses(r, col)
+		pass, err := p.lengthPasses(r.Condition, col)
 		if err != nil {
 			return false
 		}
 		o.conditions = append(o.conditions, "("+both(w, "NOT ("+pass+")")+")")
 	case "ColumnDataType":
 		col, _ := p.find(r.Parameters[0])
-		pass, err := p.typePasses(r.Condition, col)
+		pass, err := p.typePasses(r, col)
 		if err != nil {
 			return false
 		}

@@ -15,9 +15,9 @@ FROM (SELECT EXISTS (SELECT 1 FROM "prod"."reference" AS "theirs" WHERE "primary
 
 SELECT count(*) FROM (SELECT 1 AS one FROM "prod"."bars_1d" AS "ours" GROUP BY "symbol", "ts" HAVING count(*) > 1) AS g;
 
-SELECT sum(TRY_CAST("close" AS DOUBLE)) FROM "prod"."bars_1d" AS "theirs";
+SELECT sum("close") FROM "prod"."bars_1d" AS "theirs";
 
-SELECT avg(TRY_CAST("close" AS DOUBLE)) FROM "prod"."reference" AS "theirs";
+SELECT avg(CAST("close" AS DOUBLE)) FROM "prod"."reference" AS "theirs";
 
 -- rows that break ReferentialIntegrity "symbol,ts" "reference.{symbol,ts}" > 0.9
 SELECT "symbol", "ts", "close", "volume", "final", "amount", "seen", "note"

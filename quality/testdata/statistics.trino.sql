@@ -9,25 +9,24 @@
 --     UniqueValueRatio "note" > 0.5
 -- ]
 SELECT
-  sum(CAST("close" AS DOUBLE)) AS m0,
-  count(CAST("close" AS DOUBLE)) AS m1,
-  sum(CAST("volume" AS DOUBLE)) FILTER (WHERE (final)) AS m2,
-  count(CAST("volume" AS DOUBLE)) FILTER (WHERE (final)) AS m3,
-  count(*) FILTER (WHERE NOT is_finite(CAST("close" AS DOUBLE))) AS m4,
-  var_pop(CAST("close" AS DOUBLE)) FILTER (WHERE is_finite(CAST("close" AS DOUBLE))) AS m5,
-  count(CAST("amount" AS DOUBLE)) AS m6,
+  count(*) FILTER (WHERE "close" IS NOT NULL) AS m0,
+  sum("close") AS m1,
+  count(*) FILTER (WHERE (final) AND "volume" IS NOT NULL) AS m2,
+  sum(CAST("volume" AS DECIMAL(38,0))) FILTER (WHERE (final)) AS m3,
+  count(*) FILTER (WHERE NOT is_finite("close")) AS m4,
+  var_pop("close") FILTER (WHERE is_finite("close")) AS m5,
+  count(*) FILTER (WHERE "amount" IS NOT NULL) AS m6,
   var_pop(CAST("amount" AS DOUBLE)) AS m7,
-  count(*) FILTER (WHERE CAST("close" AS DOUBLE) IS NOT NULL AND CAST("volume" AS DOUBLE) IS NOT NULL) AS m8,
-  count(*) FILTER (WHERE is_finite(CAST("close" AS DOUBLE)) AND is_finite(CAST("volume" AS DOUBLE))) AS m9,
-  covar_pop(CAST("close" AS DOUBLE), CAST("volume" AS DOUBLE)) FILTER (WHERE is_finite(CAST("close" AS DOUBLE)) AND is_finite(CAST("volume" AS DOUBLE))) AS m10,
-  var_pop(CAST("close" AS DOUBLE)) FILTER (WHERE is_finite(CAST("close" AS DOUBLE)) AND is_finite(CAST("volume" AS DOUBLE)) AND CAST("volume" AS DOUBLE) IS NOT NULL) AS m11,
-  var_pop(CAST("volume" AS DOUBLE)) FILTER (WHERE is_finite(CAST("close" AS DOUBLE)) AND is_finite(CAST("volume" AS DOUBLE)) AND CAST("close" AS DOUBLE) IS NOT NULL) AS m12
+  count(*) FILTER (WHERE "close" IS NOT NULL AND "volume" IS NOT NULL) AS m8,
+  count(*) FILTER (WHERE "close" IS NOT NULL AND "volume" IS NOT NULL AND NOT (is_finite("close"))) AS m9,
+  corr("close", CAST("volume" AS DOUBLE)) FILTER (WHERE "close" IS NOT NULL AND "volume" IS NOT NULL AND is_finite("close")) AS m10,
+  count(*) FILTER (WHERE (final) AND "symbol" IS NULL) AS m11
 FROM "prod"."bars_1d" AS "primary";
 
 SELECT
   sum(n) AS m0,
   count(*) AS m1,
-  sum(n * ln(CAST(n AS DOUBLE))) AS m2
+  sum(n * ln(n)) AS m2
 FROM (SELECT count(*) AS n FROM "prod"."bars_1d" AS "primary"
   WHERE ("symbol" IS NOT NULL)
   GROUP BY "symbol") AS g;
@@ -35,12 +34,13 @@ FROM (SELECT count(*) AS n FROM "prod"."bars_1d" AS "primary"
 SELECT
   count(*) AS m0
 FROM (SELECT count(*) AS n FROM "prod"."bars_1d" AS "primary"
-  WHERE (final)
+  WHERE (final) AND ("symbol" IS NOT NULL)
   GROUP BY "symbol") AS g;
 
 SELECT
   count(*) FILTER (WHERE n = 1) AS m0,
-  count(*) AS m1
+  sum(n) AS m1,
+  count(*) AS m2
 FROM (SELECT count(*) AS n FROM "prod"."bars_1d" AS "primary"
   WHERE ("note" IS NOT NULL)
   GROUP BY "note") AS g;
