@@ -305,7 +305,7 @@ func (w *columnWriter) finish() error {
 		set.Rows += p.Part.Rows
 	}
 	for _, g := range w.numbered {
-		g.MinTs, g.MaxTs = time.UnixMicro(g.min).UTC(), time.UnixMicro(g.max).UTC()
+		g.Object, g.MinTs, g.MaxTs = w.object, time.UnixMicro(g.min).UTC(), time.UnixMicro(g.max).UTC()
 		if g.Rows > 0 {
 			set.Groups = append(set.Groups, g.Group)
 		}
