@@ -86,16 +86,19 @@ type Delivery struct {
 
 // A Quarantined records one row that was set aside.
 type Quarantined struct {
-	ID     string    `json:"id"`
-	Run    string    `json:"run"`
-	Object string    `json:"object"`
-	Line   int64     `json:"line"` // from 1
-	Table  string    `json:"table"`
-	Symbol string    `json:"symbol"`
-	Ts     string    `json:"ts"`
-	Reason string    `json:"reason"`
-	Raw    string    `json:"raw"`
-	At     time.Time `json:"recorded_at"`
+	ID     string `json:"id"`
+	Run    string `json:"run"`
+	Object string `json:"object"`
+	Line   int64  `json:"line"` // from 1
+	Table  string `json:"table"`
+	Symbol string `json:"symbol"`
+	Ts     string `json:"ts"`
+	Reason string `json:"reason"`
+	Raw    string `json:"raw"`
+	// Decision is what a user decided: accepted or rejected; empty if nothing.
+	Decision  string    `json:"decision,omitempty"`
+	DecidedAt time.Time `json:"decided_at,omitzero"`
+	At        time.Time `json:"recorded_at"`
 }
 
 // An ObjectEvent records that the ledger gave a raw object another state.
@@ -144,6 +147,10 @@ type Counts struct {
 	Superseded  int64 `json:"superseded"`
 	Quarantined int64 `json:"quarantined"`
 	NotFinal    int64 `json:"not_final"`
+	// Withdrawn counts bars of the tables that a later complete answer no longer has;
+	// Removed those of them that were taken out. They are not among the rows read.
+	Withdrawn int64 `json:"withdrawn"`
+	Removed   int64 `json:"removed"`
 }
 
 // Conserved reports whether every row read is accounted for.

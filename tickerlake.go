@@ -123,11 +123,16 @@ type Bar struct {
 // RawFields are the keys of a document of the raw bar stream, in the order in
 // which they are written: one JSON document a line, what the source said after
 // the mapping of names and before any cast or judgement. Prices and volume may be
-// numbers, strings or null. Row is the document's place in the answer, from 0.
+// numbers, strings or null. Row is the document's place among those of its fetch, from
+// 0. Accepted stands only in documents that a user has sent again.
 var RawFields = []string{
 	"symbol", "ts", "open", "high", "low", "close", "adj_close", "volume",
-	"currency", "basis", "source", "table", "interval", "final", "fetched_at", "fetch_id", "row",
+	"currency", "basis", "source", "table", "interval", "final", "fetched_at", "fetch_id", "row", AcceptedField,
 }
+
+// AcceptedField is the key of a raw document that has the id of the quarantined row
+// that a user accepted by it.
+const AcceptedField = "accepted"
 
 // A Record is one unit of delivery: a document, or several with a newline after
 // each. Keys are the dynamic partition keys that a prefix may name.

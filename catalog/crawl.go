@@ -248,6 +248,7 @@ func (c *Catalog) columns(ctx context.Context, tx *sql.Tx, stream string, seen m
 	}
 	var changes []Change
 	now := stamp(c.clock())
+	delete(seen, tickerlake.AcceptedField) // it comes and goes as users decide
 	for name, k := range seen {
 		old, ok := known[name]
 		kinds := join(old.Kinds, k)

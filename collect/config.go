@@ -39,6 +39,9 @@ type Config struct {
 	// Lookback is how far a fetch goes back over what is known; by default 7 days
 	// for 1d, five bars otherwise.
 	Lookback *tickerlake.Duration `yaml:"lookback"`
+	// Withdrawn says what becomes of a bar in the tables that a later complete answer no
+	// longer has: "report" it, or "remove" it, which leaves a revision.
+	Withdrawn string `yaml:"withdrawn"`
 	// Schedule is when the source is fetched by itself, in the words of Amazon
 	// EventBridge.
 	Schedule string `yaml:"schedule"`
@@ -62,6 +65,12 @@ type Config struct {
 
 // SimulatedPrefix begins the source of rows whose prices are made up.
 const SimulatedPrefix = "simulated:"
+
+// The values of Withdrawn.
+const (
+	WithdrawnReport = "report"
+	WithdrawnRemove = "remove"
+)
 
 // CurrencyOfAnswer as the currency means that each answer says its own.
 const CurrencyOfAnswer = "answer"
@@ -119,6 +128,7 @@ func Defaults() Config {
 		TimeZone:    "UTC",
 		Settle:      tickerlake.Duration(30 * time.Minute),
 		Currency:    "USD",
+		Withdrawn:   WithdrawnReport,
 		Concurrency: 4,
 		Timeout:     tickerlake.Duration(time.Minute),
 		MaxBytes:    64 << 20,

@@ -198,6 +198,7 @@ func (r *run) split(t task, a answer, asked map[string]tickerlake.Symbol) []outc
 	} else {
 		for _, row := range a.rows {
 			o := at[row.symbol]
+			row.place = len(o.rows) // a symbol has a fetch of its own
 			o.rows = append(o.rows, row)
 		}
 	}

@@ -71,6 +71,9 @@ func (v *validator) source(c Config) {
 	if c.Currency != CurrencyOfAnswer && !validCurrency(c.Currency) {
 		v.add("currency", "%q: want three letters such as USD, or answer if each answer says its own", c.Currency)
 	}
+	if c.Withdrawn != WithdrawnReport && c.Withdrawn != WithdrawnRemove {
+		v.add("withdrawn", "%q: want report, or remove to take bars out that the source no longer has", c.Withdrawn)
+	}
 	if c.Since != "" {
 		if _, err := time.Parse(time.DateOnly, c.Since); err != nil {
 			v.add("since", "%q: want a date such as 1990-01-01", c.Since)

@@ -7,12 +7,14 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
 	bindings "github.com/duckdb/duckdb-go-bindings"
 
 	"github.com/tickerlake/tickerlake"
+	"github.com/tickerlake/tickerlake/lake"
 	"github.com/tickerlake/tickerlake/query"
 )
 
@@ -115,7 +117,7 @@ func (d *database) text(sql string) (string, error) {
 func (d *database) prepare(r wireRequest, tables []query.Table) error {
 	var paths []string
 	for _, t := range tables {
-		for _, f := range t.Files {
+		for _, f := range slices.Concat(t.Files, t.Revisions) {
 			paths = append(paths, literal(f))
 		}
 	}
@@ -163,21 +165,44 @@ func viewSQL(t query.Table) string {
 		known = append(known, name+" IS NOT NULL")
 	}
 	view := "CREATE VIEW " + identifier(t.Database) + "." + identifier(t.Name) + " AS "
-	if len(t.Files) == 0 {
+	if len(t.Files) == 0 && len(t.Revisions) == 0 {
 		return view + "SELECT " + strings.Join(empty, ", ") + " WHERE false"
 	}
-	var files []string
-	for _, f := range t.Files {
-		files = append(files, literal(f))
-	}
-	list := "[" + strings.Join(files, ", ") + "]"
 	if t.Format == query.FormatNDJSON {
-		return view + "SELECT * FROM read_json(" + list + ", format='newline_delimited', compression='auto_detect', columns={" +
+		return view + "SELECT * FROM read_json(" + literals(t.Files) + ", format='newline_delimited', compression='auto_detect', columns={" +
 			strings.Join(types, ", ") + "}, hive_partitioning=false, records=true, ignore_errors=true)" +
 			// A line that is no document is no row.
 			" WHERE " + strings.Join(known, " OR ") + once(t)
 	}
-	return view + "SELECT " + strings.Join(casts, ", ") + " FROM read_parquet(" + list + ", hive_partitioning=false, union_by_name=true)" + once(t)
+	var columns []lake.Column
+	for _, c := range t.Columns {
+		columns = append(columns, lake.Column{Name: c.Name, Type: c.Type})
+	}
+	rows := parquetRows(columns, t.Files)
+	if !t.AsOf.IsZero() {
+		revisions := ""
+		if len(t.Revisions) > 0 {
+			revisions = parquetRows(lake.RevisionColumns, t.Revisions)
+		}
+		rows = "(" + lake.AsOf(rows, revisions, t.AsOf) + ")"
+	}
+	return view + "SELECT " + strings.Join(casts, ", ") + " FROM " + rows + once(t)
+}
+
+// parquetRows is the relation of Parquet files with columns that not all may have.
+func parquetRows(columns []lake.Column, files []string) string {
+	if len(files) == 0 {
+		return lake.Typed(columns, "")
+	}
+	return lake.Typed(columns, "read_parquet("+literals(files)+", hive_partitioning=false, union_by_name=true)")
+}
+
+func literals(files []string) string {
+	out := make([]string, len(files))
+	for i, f := range files {
+		out[i] = literal(f)
+	}
+	return "[" + strings.Join(out, ", ") + "]"
 }
 
 // once leaves of the rows with equal keys the latest.

@@ -3,6 +3,8 @@ package duck
 import (
 	"context"
 	"fmt"
+	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,7 +18,7 @@ func (e *Engine) Merge(ctx context.Context, task lake.MergeTask) (lake.MergeResu
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	m := &merge{Engine: e, MergeTask: task}
-	total, err := e.number(ctx, "SELECT count(*) FROM "+e.Relation(task.Incoming))
+	total, err := e.number(ctx, "SELECT count(*) FROM "+m.rows())
 	if err != nil {
 		return m.out, err
 	}
@@ -24,7 +26,7 @@ func (e *Engine) Merge(ctx context.Context, task lake.MergeTask) (lake.MergeResu
 	if err != nil {
 		return m.out, err
 	}
-	if len(task.Existing) == 0 && len(task.Covers) == 0 {
+	if len(task.Existing) == 0 && len(task.Covers) == 0 && len(task.Spans) == 0 {
 		m.out.Inserted, err = e.copy(ctx, "SELECT "+names(lake.BarColumns, "")+" FROM ("+incoming+")", task.Inserted, lake.BarColumns)
 	} else {
 		err = m.compare(ctx, incoming)
@@ -38,6 +40,19 @@ type merge struct {
 	*Engine
 	lake.MergeTask
 	out lake.MergeResult
+}
+
+// rows is the relation of the part, which has none where only a span reaches.
+func (m *merge) rows() string {
+	if len(m.Incoming) > 0 {
+		return m.Relation(m.Incoming)
+	}
+	columns := append(slices.Clone(lake.BarColumns), lake.Column{Name: "row", Type: "BIGINT"}, lake.Column{Name: "interval", Type: "VARCHAR"})
+	nulls := make([]string, len(columns))
+	for i, c := range columns {
+		nulls[i] = fmt.Sprintf("CAST(NULL AS %s) AS %q", c.Type, c.Name)
+	}
+	return "(SELECT " + strings.Join(nulls, ", ") + " WHERE false)"
 }
 
 // incoming is the SELECT of the rows that count: one a key, the latest, without
@@ -54,12 +69,12 @@ func (m *merge) incoming(ctx context.Context) (string, error) {
 			return "", err
 		}
 		skipped := "EXISTS (SELECT 1 FROM skip s WHERE s.symbol = i.symbol AND (s.source = '' OR (s.source = i.source AND s.basis = i.basis AND s.currency = i.currency AND s.\"interval\" = i.\"interval\")))"
-		if m.out.Skipped, err = m.number(ctx, "SELECT count(*) FROM "+m.Relation(m.Incoming)+" i WHERE "+skipped); err != nil {
+		if m.out.Skipped, err = m.number(ctx, "SELECT count(*) FROM "+m.rows()+" i WHERE "+skipped); err != nil {
 			return "", err
 		}
 		where = " WHERE NOT " + skipped
 	}
-	rows := "SELECT * FROM " + m.Relation(m.Incoming) + " i" + where
+	rows := "SELECT * FROM " + m.rows() + " i" + where
 	if m.Distinct {
 		return rows, nil
 	}
@@ -72,16 +87,12 @@ var values = []string{"open", "high", "low", "close", "volume"}
 
 // compare decides about each key and writes the files that follow.
 func (m *merge) compare(ctx context.Context, incoming string) error {
-	stored := "SELECT " + names(lake.BarColumns, "") + ", -1 AS file FROM " + m.Relation(m.Incoming) + " WHERE false"
-	for i, f := range m.Existing {
-		stored += fmt.Sprintf(" UNION ALL SELECT %s, %d FROM %s", names(lake.BarColumns, ""), i, m.Relation([]string{f}))
-	}
 	covered := "false"
 	if len(m.Covers) > 0 {
 		if err := m.loadCovers(ctx); err != nil {
 			return err
 		}
-		covered = "EXISTS (SELECT 1 FROM cover c WHERE c.symbol = i.symbol AND i.ts BETWEEN c.from_ts AND c.to_ts AND (c.fetched_at > i.fetched_at OR (c.fetched_at = i.fetched_at AND c.fetch_id > i.fetch_id)))"
+		covered = "EXISTS (SELECT 1 FROM cover c WHERE c.symbol = i.symbol AND i.ts BETWEEN c.from_ts AND c.to_ts AND " + later("c.", "i.") + ")"
 	}
 	var same []string
 	for _, v := range values {
@@ -92,37 +103,56 @@ func (m *merge) compare(ctx context.Context, incoming string) error {
 	for _, c := range lake.BarColumns {
 		old = append(old, "o."+c.Name+" AS old_"+c.Name)
 	}
-	err := m.run(ctx,
-		"CREATE OR REPLACE TEMP TABLE incoming AS "+incoming,
-		"CREATE OR REPLACE TEMP TABLE diff AS SELECT "+names(lake.BarColumns, "i.")+", "+strings.Join(old, ", ")+`, o.file, CASE
+	if err := m.run(ctx, "CREATE OR REPLACE TEMP TABLE incoming AS "+incoming); err != nil {
+		return err
+	}
+	stored, err := m.stored(ctx)
+	if err != nil {
+		return err
+	}
+	// Stored bars that no incoming row has are of interest where a span is.
+	join, spared := "LEFT JOIN ("+stored+") o ON i.symbol = o.symbol AND i.ts = o.ts", ""
+	if len(m.Spans) > 0 {
+		join = "FULL JOIN (" + stored + ") o ON i.symbol = o.symbol AND i.ts = o.ts " +
+			"LEFT JOIN (SELECT symbol, min(from_ts) AS from_ts, max(to_ts) AS to_ts, max(fetched_at) AS fetched_at FROM span GROUP BY symbol) s ON s.symbol = o.symbol"
+		spared = " WHERE i.symbol IS NOT NULL OR (o.ts BETWEEN s.from_ts AND s.to_ts AND o.fetched_at <= s.fetched_at)"
+	}
+	err = m.run(ctx,
+		"CREATE OR REPLACE TEMP TABLE diff AS SELECT "+names(lake.BarColumns, "i.")+", "+strings.Join(old, ", ")+`, o.file,
+			coalesce(i.symbol, o.symbol) AS key_symbol, coalesce(i.ts, o.ts) AS key_ts, CASE
+			WHEN i.symbol IS NULL THEN 'stays'
 			WHEN `+covered+` THEN 'superseded'
 			WHEN o.symbol IS NULL THEN 'insert'
-			WHEN i.fetched_at < o.fetched_at OR (i.fetched_at = o.fetched_at AND i.fetch_id <= o.fetch_id) THEN 'superseded'
+			WHEN NOT `+later("i.", "o.")+` THEN 'superseded'
 			WHEN `+equal+` AND i.adj_close IS NOT DISTINCT FROM o.adj_close THEN 'unchanged'
 			WHEN `+equal+` THEN 'adjust'
 			ELSE 'replace' END AS action
-			FROM incoming i LEFT JOIN (SELECT * FROM (`+stored+`) WHERE ts BETWEEN (SELECT min(ts) FROM incoming) AND (SELECT max(ts) FROM incoming)) o
-			ON i.symbol = o.symbol AND i.ts = o.ts`,
+			FROM incoming i `+join+spared,
 		"DROP TABLE incoming")
 	if err != nil {
 		return err
 	}
-	_, rows, err := m.query(ctx, "SELECT action, count(*) FROM diff GROUP BY action")
+	if len(m.Spans) > 0 {
+		if err := m.withdraw(ctx); err != nil {
+			return err
+		}
+	}
+	_, rows, err := m.query(ctx, "SELECT action, count(*), count(symbol) FROM diff GROUP BY action")
 	if err != nil {
 		return err
 	}
-	count := map[string]int64{}
+	keys, incomers := map[string]int64{}, map[string]int64{}
 	for _, r := range rows {
-		count[text(r[0])] = r[1].(int64)
+		keys[text(r[0])], incomers[text(r[0])] = r[1].(int64), r[2].(int64)
 	}
-	m.out.Inserted, m.out.Unchanged, m.out.Superseded = count["insert"], count["unchanged"], count["superseded"]
-	m.out.Replaced, m.out.Revisions = count["replace"]+count["adjust"], count["replace"]
+	m.out.Inserted, m.out.Unchanged, m.out.Superseded = keys["insert"], keys["unchanged"], keys["superseded"]+incomers["withdraw"]
+	m.out.Replaced, m.out.Removed, m.out.Revisions = keys["replace"]+keys["adjust"], keys["withdraw"], keys["replace"]+keys["withdraw"]
 	if m.out.Inserted > 0 {
 		if _, err := m.copy(ctx, "SELECT "+names(lake.BarColumns, "")+" FROM diff WHERE action = 'insert'", m.Inserted, lake.BarColumns); err != nil {
 			return err
 		}
 	}
-	if m.out.Replaced > 0 {
+	if m.out.Replaced+m.out.Removed > 0 {
 		if err := m.rewrite(ctx); err != nil {
 			return err
 		}
@@ -130,8 +160,33 @@ func (m *merge) compare(ctx context.Context, incoming string) error {
 	return m.run(ctx, "DROP TABLE diff")
 }
 
-// rewrite writes the files that take the place of those with changed keys, and the
-// revisions that the changes leave.
+// stored is the SELECT of the bars of the existing files that incoming rows or spans
+// can meet, each with the index of its file.
+func (m *merge) stored(ctx context.Context) (string, error) {
+	reach := "SELECT symbol, min(ts) AS from_ts, max(ts) AS to_ts FROM incoming GROUP BY symbol"
+	if len(m.Spans) > 0 {
+		if err := m.loadSpans(ctx); err != nil {
+			return "", err
+		}
+		reach += " UNION ALL SELECT symbol, from_ts, to_ts FROM span"
+	}
+	if err := m.run(ctx, "CREATE OR REPLACE TEMP TABLE reach AS SELECT symbol, min(from_ts) AS from_ts, max(to_ts) AS to_ts FROM ("+reach+") GROUP BY symbol"); err != nil {
+		return "", err
+	}
+	_, rows, err := m.query(ctx, "SELECT min(from_ts), max(to_ts) FROM reach")
+	if err != nil {
+		return "", err
+	}
+	all := "SELECT " + names(lake.BarColumns, "") + ", -1 AS file FROM incoming WHERE false"
+	for i, f := range m.Existing {
+		all += fmt.Sprintf(" UNION ALL SELECT %s, %d FROM %s", names(lake.BarColumns, ""), i, m.Relation([]string{f}))
+	}
+	return "SELECT * FROM (" + all + ") WHERE ts BETWEEN " + timestamp(moment(rows[0][0])) + " AND " + timestamp(moment(rows[0][1])) +
+		" AND symbol IN (SELECT symbol FROM reach)", nil
+}
+
+// rewrite writes the files that take the place of those with changed or withdrawn
+// keys, and the revisions that the changes leave.
 func (m *merge) rewrite(ctx context.Context) error {
 	var image []string
 	for _, c := range lake.BarColumns {
@@ -145,30 +200,35 @@ func (m *merge) rewrite(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := m.copy(ctx, "SELECT "+names(lake.BarColumns, "")+" FROM changed", m.Changed, lake.BarColumns); err != nil {
-		return err
-	}
-	if m.out.Revisions > 0 {
-		var old []string
-		for _, c := range lake.BarColumns {
-			old = append(old, "old_"+c.Name+" AS "+c.Name)
-		}
-		revised := "SELECT " + strings.Join(old, ", ") + ", " + timestamp(m.Now) + " AS replaced_at FROM diff WHERE action = 'replace'"
-		if _, err := m.copy(ctx, revised, m.Revised, lake.RevisionColumns); err != nil {
+	if m.out.Replaced > 0 {
+		if _, err := m.copy(ctx, "SELECT "+names(lake.BarColumns, "")+" FROM changed", m.Changed, lake.BarColumns); err != nil {
 			return err
 		}
 	}
-	_, rows, err := m.query(ctx, "SELECT DISTINCT file FROM changed ORDER BY file")
+	if m.out.Revisions > 0 {
+		if _, err := m.copy(ctx, m.revised(), m.Revised, lake.RevisionColumns); err != nil {
+			return err
+		}
+	}
+	_, rows, err := m.query(ctx, "SELECT DISTINCT file FROM diff WHERE action IN ('adjust', 'replace', 'withdraw') ORDER BY file")
 	if err != nil {
 		return err
 	}
 	for _, r := range rows {
 		i := int(r[0].(int64))
 		all := names(lake.BarColumns, "")
-		_, err := m.copy(ctx, fmt.Sprintf("SELECT %s FROM %s o ANTI JOIN (SELECT symbol, ts FROM changed WHERE file = %d) USING (symbol, ts) UNION ALL SELECT %s FROM changed WHERE file = %d",
+		n, err := m.copy(ctx, fmt.Sprintf(`SELECT %s FROM %s o ANTI JOIN (SELECT key_symbol AS symbol, key_ts AS ts FROM diff
+			WHERE action IN ('adjust', 'replace', 'withdraw') AND file = %d) USING (symbol, ts) UNION ALL SELECT %s FROM changed WHERE file = %d`,
 			all, m.Relation([]string{m.Existing[i]}), i, all, i), m.Rewritten(i), lake.BarColumns)
 		if err != nil {
 			return err
+		}
+		if n == 0 {
+			m.out.Emptied = append(m.out.Emptied, i)
+			if err := os.Remove(m.Rewritten(i)); err != nil {
+				return engineError("duck.Merge", err)
+			}
+			continue
 		}
 		m.out.Rewrote = append(m.out.Rewrote, i)
 	}
@@ -194,5 +254,5 @@ func names(columns []lake.Column, prefix string) string {
 }
 
 func timestamp(t time.Time) string {
-	return "TIMESTAMP '" + t.UTC().Format("2006-01-02 15:04:05.000000") + "'"
+	return "TIMESTAMP '" + micros(t) + "'"
 }

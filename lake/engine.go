@@ -111,6 +111,11 @@ type MergeTask struct {
 	Skip []Skip
 	// Covers are the spans that later fetches have confirmed, by symbol.
 	Covers map[string][]catalog.Cover
+	// Spans are those of the run's fetches that may show that a bar is withdrawn.
+	Spans []Span
+	// Rows are the files of all rows of the run, whatever their outcome: they tell
+	// whether a fetch is complete within its span.
+	Rows []string
 	// Now is the replaced_at of revisions.
 	Now time.Time
 	// Inserted, Changed and Revised are the files to write: new keys, the new image
@@ -131,15 +136,45 @@ type Skip struct {
 	Reason   string `json:"reason"`
 }
 
-// A MergeResult is what Merge found and wrote. The counts and Skipped add up to the
-// rows of Incoming.
+// A Span is what a fetch of the run tells of a symbol, from its first final bar to
+// its last. If the fetch is complete there (no row between is missing or without a
+// key, the times go one way), then a bar in the span that an earlier fetch brought
+// and this one has in no row, rejected ones included, is withdrawn. What a later
+// fetch confirmed (MergeTask.Covers) or brings is not.
+type Span struct {
+	Symbol    string
+	From, To  time.Time // both inclusive
+	FetchedAt time.Time
+	FetchID   string
+	// Remove takes withdrawn bars out of the table; otherwise they are reported.
+	Remove bool
+}
+
+// A MergeResult is what Merge found and wrote. Inserted to Skipped add up to the rows
+// of Incoming.
 type MergeResult struct {
 	Inserted, Replaced, Unchanged, Superseded, Skipped int64
-	// Revisions is how many of Replaced leave a revision: all but changes of
-	// adj_close alone.
+	// Removed is how many stored bars are withdrawn and left out.
+	Removed int64
+	// Revisions is how many of Replaced and Removed leave a revision: all but changes
+	// of adj_close alone.
 	Revisions int64
-	// Rewrote lists the indexes of Existing for which a file was written.
-	Rewrote []int
+	// Withdrawn has the withdrawn bars, those that stay included.
+	Withdrawn []Withdrawal
+	// Rewrote lists the indexes of Existing for which a file was written, Emptied
+	// those of which no row is left.
+	Rewrote, Emptied []int
+}
+
+// A Withdrawal is the bars of a symbol that a fetch no longer has.
+type Withdrawal struct {
+	Symbol    string    `json:"symbol"`
+	FetchID   string    `json:"fetch_id"`
+	FetchedAt time.Time `json:"fetched_at"`
+	First     time.Time `json:"first"`
+	Last      time.Time `json:"last"`
+	Bars      int64     `json:"bars"`
+	Removed   bool      `json:"removed"`
 }
 
 // A WriteTask is the writing of one Parquet file.

@@ -168,15 +168,8 @@ func qualityColumns(columns []Column) []quality.Column {
 
 // rows is the SQL text that stands for the rows of a view.
 func (l *Lake) rows(v View) string {
-	if len(v.Files) == 0 {
-		nulls := make([]string, len(v.Columns))
-		for i, c := range v.Columns {
-			nulls[i] = "CAST(NULL AS " + c.Type + ") AS " + quality.Ident(c.Name)
-		}
-		return "(SELECT " + strings.Join(nulls, ", ") + " WHERE false)"
-	}
-	if v.Format != NDJSON {
-		return "(SELECT * FROM " + l.Engine.Relation(v.Files) + ")"
+	if v.Format != NDJSON || len(v.Files) == 0 {
+		return l.Rows(v)
 	}
 	rows := "SELECT * FROM " + l.Engine.Relation(v.Files, v.Columns...)
 	if v.Key == "" {

@@ -48,8 +48,11 @@ type Options struct {
 	Dialect quality.Dialect
 	Rules   *quality.Ruleset // nil: nothing to check
 	Scope   quality.Scope    // of rules that need a whole table; empty: the table
-	Events  Events
-	Clock   tickerlake.Clock
+	// Remove says of which sources, as rows name them, withdrawn bars are taken out of
+	// the tables; those of others are reported.
+	Remove map[string]bool
+	Events Events
+	Clock  tickerlake.Clock
 }
 
 // A Lake is the set of tables under one folder, with one writer.

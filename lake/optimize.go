@@ -27,6 +27,8 @@ type Candidate struct {
 	// New are local files with the rows that are new or different.
 	New    []string          `json:"new"`
 	Counts tickerlake.Counts `json:"counts"`
+	// Withdrawn are the bars that the sources no longer have.
+	Withdrawn []Withdrawal `json:"withdrawn,omitempty"`
 }
 
 // A candidates is what Optimize notes for the jobs after it.
@@ -40,7 +42,17 @@ type candidates struct {
 // Optimize builds a candidate of each table from what is new or different. Where
 // nothing is, there is none.
 func (l *Lake) Optimize(ctx context.Context, run Run) error {
-	return l.build(ctx, run, candidates{SetAside: map[string][]Skip{}})
+	if err := l.build(ctx, run, candidates{SetAside: map[string][]Skip{}}); err != nil {
+		return err
+	}
+	var c candidates
+	if ok, err := l.noted(run.ID(), "candidates.json", &c); err != nil || !ok {
+		return missing("candidates.json", err)
+	}
+	for _, t := range c.Tables {
+		tellWithdrawn(ctx, run, t)
+	}
+	return nil
 }
 
 // build makes the candidates anew, without the rows that are set aside.
@@ -52,8 +64,10 @@ func (l *Lake) build(ctx context.Context, run Run, c candidates) error {
 	c.Tables = nil
 	tables := map[string][]Part{}
 	var order []string
+	var all []string // files of rows, whatever became of them
 	total := 0
 	for _, p := range note.Result.Parts {
+		all = append(all, p.Files...)
 		if p.Outcome != OutcomeBars {
 			continue
 		}
@@ -69,7 +83,7 @@ func (l *Lake) build(ctx context.Context, run Run, c candidates) error {
 	counts = tickerlake.Counts{Read: counts.Read, NotFinal: note.Result.Rows(OutcomeOpen), Quarantined: note.Result.Rows(OutcomeRejected) + note.Bad}
 	for _, name := range order {
 		skips := slices.Concat(note.Conflicts[name], c.SetAside[name])
-		b := &builder{lake: l, run: run.ID(), name: name, build: c.Build, skips: skips, groups: note.Result.Groups}
+		b := &builder{lake: l, run: run.ID(), name: name, build: c.Build, skips: skips, groups: note.Result.Groups, rows: all}
 		made, err := b.table(ctx, tables[name], func(so tickerlake.Counts) {
 			done++
 			run.Report(float64(done)/float64(total), add(counts, so))
@@ -106,6 +120,8 @@ func add(a, b tickerlake.Counts) tickerlake.Counts {
 	a.Unchanged += b.Unchanged
 	a.Superseded += b.Superseded
 	a.Quarantined += b.Quarantined
+	a.Withdrawn += b.Withdrawn
+	a.Removed += b.Removed
 	return a
 }
 
@@ -117,6 +133,7 @@ type builder struct {
 	build  int
 	skips  []Skip
 	groups []Group
+	rows   []string
 
 	remove, add, revise []string // locations
 	out                 Candidate
@@ -152,12 +169,17 @@ func (b *builder) table(ctx context.Context, parts []Part, progress func(tickerl
 	if err != nil {
 		return b.out, err
 	}
-	for i, p := range parts {
-		if err := b.part(ctx, i, p, files, covers); err != nil {
+	spans := b.spans()
+	for i, p := range slices.Concat(parts, bare(b.name, parts, spans, files)) {
+		if err := b.part(ctx, i, p, files, covers, p.reach(spans, files)); err != nil {
 			return b.out, err
 		}
-		progress(b.out.Counts)
+		if len(p.Files) > 0 {
+			progress(b.out.Counts)
+		}
 	}
+	b.out.Withdrawn = together(b.out.Withdrawn)
+	b.out.Counts = add(b.out.Counts, withdrawn(b.out.Withdrawn))
 	fault.Point("optimize.written")
 	if len(b.revise) > 0 {
 		if b.out.Revisions, err = l.stage(ctx, b.name+revisionsSuffix, b.run, nil, b.revise); err != nil {
@@ -201,9 +223,11 @@ func (b *builder) covers(ctx context.Context) (map[string][]catalog.Cover, error
 }
 
 // part merges one part and makes the files that it leaves durable.
-func (b *builder) part(ctx context.Context, n int, p Part, files []file, covers map[string][]catalog.Cover) error {
+func (b *builder) part(ctx context.Context, n int, p Part, files []file, covers map[string][]catalog.Cover, spans []Span) error {
 	l := b.lake
-	files = slices.DeleteFunc(slices.Clone(files), func(f file) bool { return !f.overlaps(p) })
+	files = slices.DeleteFunc(slices.Clone(files), func(f file) bool {
+		return !f.overlaps(p) && !(f.partition == p.Partition && slices.ContainsFunc(spans, f.within))
+	})
 	existing, err := l.local(files)
 	if err != nil {
 		return err
@@ -214,7 +238,7 @@ func (b *builder) part(ctx context.Context, n int, p Part, files []file, covers 
 		return dataFile(b.name, p.Partition, b.run, b.build, n, fmt.Sprintf("rewrite-%d", i))
 	}
 	task := MergeTask{
-		Incoming: p.Files, Distinct: p.Distinct, Existing: existing, Skip: b.skips, Covers: covers, Now: l.now(),
+		Incoming: p.Files, Distinct: p.Distinct, Existing: existing, Skip: b.skips, Covers: covers, Spans: spans, Rows: b.rows, Now: l.now(),
 		Changed: filepath.Join(l.staging(b.run), "changed", b.name+"-"+p.Partition+".parquet"),
 	}
 	if err := l.files.MakeDir(filepath.Dir(task.Changed)); err != nil {
@@ -243,6 +267,10 @@ func (b *builder) part(ctx context.Context, n int, p Part, files []file, covers 
 		b.remove = append(b.remove, files[i].location)
 		added = append(added, rewritten(i))
 	}
+	for _, i := range got.Emptied {
+		b.remove = append(b.remove, files[i].location)
+	}
+	b.out.Withdrawn = append(b.out.Withdrawn, got.Withdrawn...)
 	if got.Replaced > 0 {
 		b.out.New = append(b.out.New, task.Changed)
 	}

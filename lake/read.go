@@ -37,6 +37,12 @@ type View struct {
 	// equal keys the row with the greatest version counts.
 	Key     string `json:"-"`
 	Version string `json:"-"`
+	// AsOf is set for a table as it was known at a past moment; Revisions are then the
+	// files of its revisions.
+	AsOf      time.Time `json:"as_of,omitzero"`
+	Revisions []string  `json:"-"`
+	// Refused says why the table cannot be read.
+	Refused string `json:"-"`
 
 	// data are the files of an Iceberg table.
 	data []file
@@ -112,8 +118,11 @@ func (l *Lake) tableView(ctx context.Context, name, ref string) (View, error) {
 	return v, err
 }
 
+// latestName is the table of unfinished bars.
+const latestName = "latest"
+
 func (l *Lake) latestView() View {
-	v := View{Database: l.prod(), Name: "latest", Columns: LatestColumns, Format: Parquet}
+	v := View{Database: l.prod(), Name: latestName, Columns: LatestColumns, Format: Parquet}
 	path, err := l.files.Path(latestFile)
 	if err != nil {
 		return v

@@ -24,9 +24,9 @@ var BarColumns = []Column{
 	{"final", "BOOLEAN", 12}, {"fetched_at", "TIMESTAMP", 13}, {"fetch_id", "VARCHAR", 14},
 }
 
-// RevisionColumns are those of a table of revisions: a bar as it was, and when a
-// later fetch took its place.
-var RevisionColumns = append(append([]Column{}, BarColumns...), Column{"replaced_at", "TIMESTAMP", 15})
+// RevisionColumns are those of a table of revisions: a bar as it was, when a later
+// fetch took its place, and, if that fetch no longer had it, the fetched_at of that.
+var RevisionColumns = append(append([]Column{}, BarColumns...), Column{"replaced_at", "TIMESTAMP", 15}, Column{"withdrawn_at", "TIMESTAMP", 16})
 
 // LatestColumns are those of prod.latest.
 var LatestColumns = append(append([]Column{}, BarColumns...), Column{"interval", "VARCHAR", 0}, Column{"table", "VARCHAR", 0})

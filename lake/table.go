@@ -2,6 +2,7 @@ package lake
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -41,6 +42,9 @@ func (f file) overlaps(p Part) bool {
 // ensureTable gives a table of bars, or of their revisions, made if there is none.
 func (l *Lake) ensureTable(ctx context.Context, name string, interval tickerlake.Interval, columns []Column) (*table.Table, error) {
 	t, err := l.Catalog.LoadTable(ctx, l.prod(), name)
+	if err == nil {
+		return l.evolve(ctx, t, columns)
+	}
 	if !errors.Is(err, tickerlake.NotFound) {
 		return t, err
 	}
@@ -49,6 +53,30 @@ func (l *Lake) ensureTable(ctx context.Context, name string, interval tickerlake
 		return nil, err
 	}
 	return l.Catalog.CreateTable(ctx, l.prod(), name, "s3://"+prodBucket+"/"+name, icebergSchema(columns), partitioned(interval), order, tableProperties)
+}
+
+// evolve gives a table the columns that it lacks, if it was made by an older version.
+// They are null in the files that are there.
+func (l *Lake) evolve(ctx context.Context, t *table.Table, columns []Column) (*table.Table, error) {
+	have := t.Schema()
+	if !slices.ContainsFunc(columns, func(c Column) bool { _, ok := have.FindFieldByID(c.ID); return !ok }) {
+		return t, nil
+	}
+	want := icebergSchema(columns)
+	mapping, err := json.Marshal(want.NameMapping())
+	if err != nil {
+		return nil, err
+	}
+	// -1 is the schema that the first update adds.
+	err = l.Catalog.Commit(ctx, t, []table.Requirement{table.AssertCurrentSchemaID(have.ID)}, []table.Update{
+		table.NewAddSchemaUpdate(want), table.NewSetCurrentSchemaUpdate(-1),
+		table.NewSetPropertiesUpdate(iceberg.Properties{table.DefaultNameMappingKey: string(mapping)}),
+	})
+	if err != nil {
+		return nil, err
+	}
+	id := t.Identifier()
+	return l.Catalog.LoadTable(ctx, id[0], id[len(id)-1])
 }
 
 // plan lists the files of a snapshot reference (main or a branch), without

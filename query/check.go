@@ -323,6 +323,9 @@ func (c *checker) table(o map[string]any, s *scope) error {
 	if t == nil {
 		return c.unknown(o, schema, name)
 	}
+	if t.Refused != "" {
+		return tickerlake.Errorf(tickerlake.Denied, "query.Check", t.String(), "%s", t.Refused)
+	}
 	c.used[t.String()] = true
 	return c.members(o, s)
 }

@@ -40,6 +40,12 @@ type Table struct {
 	// of equal keys the row with the greatest version counts. Empty: every row does.
 	Key     string `json:"key,omitempty"`
 	Version string `json:"version,omitempty"`
+	// AsOf is set for a table as it was known at a past moment; Revisions are then the
+	// files with the rows that came out of it.
+	AsOf      time.Time `json:"as_of,omitzero"`
+	Revisions []string  `json:"revisions,omitempty"`
+	// Refused says why the table cannot be asked for; empty: it can.
+	Refused string `json:"refused,omitempty"`
 }
 
 // String is the table's full name, database.table.

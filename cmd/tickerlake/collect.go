@@ -13,6 +13,7 @@ import (
 	"github.com/tickerlake/tickerlake/catalog"
 	"github.com/tickerlake/tickerlake/collect"
 	"github.com/tickerlake/tickerlake/collect/simulate"
+	"github.com/tickerlake/tickerlake/config"
 )
 
 // runLogs is the folder of the logs of single runs.
@@ -93,4 +94,16 @@ func refused(name string, paused []catalog.Pause) error {
 		}
 	}
 	return nil
+}
+
+// removing gives the sources whose withdrawn bars are taken out of the tables, as rows
+// name them: a source that is simulated at times has two names.
+func removing(file *config.File) map[string]bool {
+	out := map[string]bool{}
+	for name, source := range file.Sources {
+		if source.Withdrawn == collect.WithdrawnRemove {
+			out[name], out[collect.SimulatedPrefix+name] = true, true
+		}
+	}
+	return out
 }

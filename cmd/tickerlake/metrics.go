@@ -25,6 +25,8 @@ func (p *pipeline) countRun(r flow.RunResult) {
 	for _, o := range outcomes(r.Counts) {
 		p.metrics.Counter("tickerlake_rows_total", watch.Label{Name: "outcome", Value: o.name}).Add(o.n)
 	}
+	p.metrics.Counter("tickerlake_withdrawn_bars_total").Add(r.Counts.Withdrawn)
+	p.metrics.Counter("tickerlake_removed_bars_total").Add(r.Counts.Removed)
 }
 
 type counted struct {

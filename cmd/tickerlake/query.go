@@ -28,7 +28,7 @@ import (
 )
 
 func (a *app) queryCommand() *cobra.Command {
-	var format string
+	var format, asOf string
 	var limit int64
 	var timeout time.Duration
 	cmd := &cobra.Command{
@@ -39,8 +39,15 @@ the pipeline did (ops). A table without a database is looked for in prod, ops, r
 statement runs in a process of its own that can read these tables and nothing else, and
 sees the snapshots of the moment it began.
 
-With - the statement is read from standard input.`,
+With - the statement is read from standard input.
+
+With --as-of the tables of bars are as they were known at a past moment: of each bar
+what the last fetch not after it had brought, without bars that were withdrawn by
+then. A date means the end of that day in UTC. Prices adjusted later count as they are
+now (adj_close has no history), and so do raw, ops and the tables of revisions;
+prod.latest has no past and is refused.`,
 		Example: `  tickerlake query "SELECT symbol, count(*) FROM bars_1d GROUP BY symbol"
+  tickerlake query --as-of 2026-03-02T21:30:00Z "SELECT * FROM bars_1d WHERE symbol = 'AAPL'"
   tickerlake query -f csv "SELECT * FROM bars_1d WHERE symbol = 'AAPL' ORDER BY ts" > aapl.csv
   echo "SELECT reason, count(*) FROM ops.quarantine GROUP BY reason" | tickerlake query -`,
 		Args: usage(cobra.ExactArgs(1)),
@@ -56,22 +63,48 @@ With - the statement is read from standard input.`,
 			if a.json && !cmd.Flags().Changed("format") {
 				format = "json"
 			}
+			past, err := moment(asOf)
+			if err != nil {
+				return err
+			}
 			return a.open(cmd, false, func(ctx context.Context, p *pipeline) error {
-				return a.query(ctx, p, query.Request{SQL: sql, MaxRows: limit, Timeout: timeout}, format)
+				return a.query(ctx, p, query.Request{SQL: sql, MaxRows: limit, Timeout: timeout}, past, format)
 			})
 		},
 	}
 	cmd.Flags().StringVarP(&format, "format", "f", "table", "table, csv, json, ndjson or parquet")
+	cmd.Flags().StringVar(&asOf, "as-of", "", "answer from bars as they were known then: a date, or a time such as 2026-03-02T21:30:00Z")
 	cmd.Flags().Int64Var(&limit, "limit", 0, "end the result after so many rows; 0 is no limit")
 	cmd.Flags().DurationVar(&timeout, "timeout", 5*time.Minute, "give up after this time")
 	return cmd
+}
+
+// moment reads the value of --as-of; the zero time is now.
+func moment(text string) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	t, err := lake.ParseMoment(text)
+	if err != nil {
+		return t, tickerlake.Errorf(tickerlake.Invalid, "tickerlake", "--as-of", "%w", err)
+	}
+	return t, nil
+}
+
+// views are the lake's tables as they are, or with a moment as they were known then.
+func (p *pipeline) views(ctx context.Context, asOf time.Time) ([]lake.View, error) {
+	if asOf.IsZero() {
+		return p.lake.Views(ctx)
+	}
+	return p.lake.ViewsAsOf(ctx, asOf)
 }
 
 // queryTables are the lake's tables as query names them.
 func queryTables(views []lake.View) []query.Table {
 	out := make([]query.Table, len(views))
 	for i, v := range views {
-		out[i] = query.Table{Database: v.Database, Name: v.Name, Format: v.Format, Files: v.Files, Key: v.Key, Version: v.Version}
+		out[i] = query.Table{Database: v.Database, Name: v.Name, Format: v.Format, Files: v.Files, Key: v.Key, Version: v.Version,
+			AsOf: v.AsOf, Revisions: v.Revisions, Refused: v.Refused}
 		for _, c := range v.Columns {
 			out[i].Columns = append(out[i].Columns, query.Column{Name: c.Name, Type: c.Type})
 		}
@@ -96,13 +129,13 @@ func (p *pipeline) ask(ctx context.Context, views []lake.View, r query.Request, 
 	return errors.Join(do(sandbox, r), sandbox.Close())
 }
 
-func (a *app) query(ctx context.Context, p *pipeline, r query.Request, format string) error {
+func (a *app) query(ctx context.Context, p *pipeline, r query.Request, asOf time.Time, format string) error {
 	if format == "parquet" && watch.Terminal(a.Stdout) {
 		return tickerlake.Errorf(tickerlake.Invalid, "query", "--format", "parquet is not for a terminal: write it to a file with > FILE")
 	}
 	started := p.clock()
 	counter := &rowCounter{}
-	views, err := p.lake.Views(ctx)
+	views, err := p.views(ctx, asOf)
 	if err != nil {
 		return err
 	}

@@ -144,5 +144,8 @@ func countsText(c tickerlake.Counts) string {
 			text += fmt.Sprintf(", %d %s", o.n, o.name)
 		}
 	}
+	if c.Withdrawn > 0 {
+		text += fmt.Sprintf("; %s withdrawn by the source, %d removed", plural(c.Withdrawn, "bar"), c.Removed)
+	}
 	return text
 }
