@@ -57,7 +57,7 @@ func TestPlain(t *testing.T) {
 			}
 		}
 		var pairs []string
-		for _, field := range tickerlake.RawFields {
+		for _, field := range tickerlake.RawFields[:len(tickerlake.RawFields)-1] { // nobody has accepted it
 			pairs = append(pairs, `"`+field+`":`+d[field])
 		}
 		plain = append(plain, "{"+strings.Join(pairs, ",")+"}")
