@@ -15,6 +15,8 @@ type Engine struct {
 	Querier Querier
 	Dialect Dialect
 	Clock   tickerlake.Clock
+	// Files are those that rules on files name; nil if there are only tables.
+	Files Files
 	// State keeps what is measured of the parts of a target; nil keeps nothing.
 	State State
 	// Scope says what the rules judge that cannot be put together from parts; Table
@@ -128,7 +130,7 @@ func (e Engine) evaluation(t Target) *evaluation {
 
 // plan prepares one rule for what m measures.
 func (v *evaluation) plan(r *Rule, m *measures, now time.Time) (*plan, judge, error) {
-	p := &plan{dialect: v.engine.Dialect, target: m.target, now: now, measures: m}
+	p := &plan{dialect: v.engine.Dialect, target: m.target, now: now, measures: m, files: v.engine.Files}
 	j, err := p.rule(r)
 	return p, j, err
 }
@@ -252,6 +254,7 @@ type plan struct {
 	target   Target
 	now      time.Time
 	measures *measures
+	files    Files
 	asks     []measure // aggregates that this rule asks for
 	own      string    // why the rule reads all rows by statements of its own
 }

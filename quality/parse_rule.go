@@ -91,8 +91,11 @@ func (p *parser) rule() *Rule {
 	if cond := p.condition(); cond != nil {
 		p.fit(r, t, cond)
 		r.Condition = cond
-	} else if !t.allows(KindNone) {
+	} else if !t.allows(KindNone) || t.instead && len(r.Parameters) < len(t.params) {
 		p.fail(p.peek().pos, "%s %s, found %s", r.Type, t.wantsCondition(), p.peek())
+	}
+	if t.instead && r.Condition != nil && len(r.Parameters) == len(t.params) {
+		p.fail(r.Condition.Pos, "%s of two paths takes no condition", r.Type)
 	}
 	if w := p.peek(); w.is("where") {
 		p.next()
@@ -230,6 +233,10 @@ func (p *parser) with(r *Rule, t ruleType) {
 		p.unexpected("threshold or the name of a tag")
 	}
 	p.next()
+	if name.text == "filterOrder" && p.peek().is("=") && p.peekAt(1).is("[") {
+		p.filterOrder(r, name.pos)
+		return
+	}
 	c := p.condition()
 	if c == nil {
 		p.unexpected("a condition, as > 0.9")
@@ -267,6 +274,25 @@ func (p *parser) with(r *Rule, t ruleType) {
 			Message: `a threshold in quotes is a tag without effect; write with threshold = ` + tag.Value})
 	}
 	r.Tags = append(r.Tags, tag)
+}
+
+// filterOrder reads = ["uriRegex", "recentFiles"], the one tag that is a list. Its
+// value is that of the same names with commas in one text.
+func (p *parser) filterOrder(r *Rule, pos Position) {
+	p.next()
+	p.next()
+	var names []string
+	for {
+		names = append(names, p.quoted("the quoted name of a filter").text)
+		if !p.accept(",") {
+			break
+		}
+	}
+	p.expect("]")
+	if hasLabel(r.Tags, "filterOrder") {
+		p.fail(pos, "the tag filterOrder stands here twice")
+	}
+	r.Tags = append(r.Tags, Label{Key: "filterOrder", Value: strings.Join(names, ",")})
 }
 
 // labels reads [ "key" = "value", .. ].

@@ -76,7 +76,9 @@ var samples = map[string][]string{
 	"DatasetMatch":            {`DatasetMatch "primary" "symbol, ts" = 1`},
 	"SchemaMatch":             {`SchemaMatch "primary" = 1`},
 	"AggregateMatch":          {`AggregateMatch "sum(amount)" "sum(primary.amount)" = 1`},
-	"CustomSql":               {`CustomSql "select count(*) from primary where volume > %d" > 2`, `CustomSql "select symbol, ts from primary where close > 0" with threshold > 0.2`},
+	// Rules on files ask for no rows.
+	"FileSize": {`FileSize > 1 B`}, "FileFreshness": {`FileFreshness > "2026-01-01"`}, "FileUniqueness": {`FileUniqueness = 1`}, "FileMatch": {`FileMatch in ["x"]`},
+	"CustomSql": {`CustomSql "select count(*) from primary where volume > %d" > 2`, `CustomSql "select symbol, ts from primary where close > 0" with threshold > 0.2`},
 }
 
 // rulesOf draws rules of every evaluated type, and a composite.

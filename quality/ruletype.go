@@ -16,10 +16,12 @@ type ruleType struct {
 	// more is set if the last parameter may be repeated; the names then carry
 	// numbers: always, or with alone only if there are several.
 	more, alone bool
-	kinds       []Kind // of its condition; a type without a condition has none
-	where       bool
-	threshold   bool
-	analyzer    bool // may stand among analyzers
+	// instead is set if the last parameter stands in place of a condition.
+	instead   bool
+	kinds     []Kind // of its condition; a type without a condition has none
+	where     bool
+	threshold bool
+	analyzer  bool // may stand among analyzers
 	// plan prepares the evaluation; nil if the type is not evaluated yet.
 	plan planner
 }
@@ -55,18 +57,18 @@ var ruleTypes = []ruleType{
 	{name: "AggregateMatch", params: []string{"AggregateExpression1", "AggregateExpression2"}, kinds: numbers, analyzer: true, plan: planAggregateMatch},
 	{name: "DetectAnomalies", params: []string{"MetricParameter"}, more: true, kinds: none},
 	{name: allStatistics, params: column, kinds: numbers, analyzer: true},
-	{name: "FileMatch", params: path, optional: 1, kinds: texts, analyzer: true},
-	{name: "FileUniqueness", params: path, optional: 1, kinds: numbers, analyzer: true},
-	{name: "FileFreshness", params: path, optional: 1, kinds: []Kind{KindDate}, threshold: true, analyzer: true},
-	{name: "FileSize", params: path, optional: 1, kinds: []Kind{KindSize}, threshold: true, analyzer: true},
+	{name: "FileMatch", params: []string{"DataPath", "CompareDataPath"}, optional: 2, instead: true, kinds: []Kind{KindText, KindNone}, analyzer: true, plan: planFileMatch},
+	{name: "FileUniqueness", params: dataPath, optional: 1, kinds: numbers, analyzer: true, plan: planFileUniqueness},
+	{name: "FileFreshness", params: dataPath, optional: 1, kinds: []Kind{KindDate}, threshold: true, analyzer: true, plan: planFileFreshness},
+	{name: "FileSize", params: dataPath, optional: 1, kinds: []Kind{KindSize}, threshold: true, analyzer: true, plan: planFileSize},
 }
 
 var (
-	column  = []string{"TargetColumn"}
-	path    = []string{"DataPath"}
-	none    = []Kind{KindNone}
-	numbers = []Kind{KindNumber}
-	texts   = []Kind{KindText}
+	column   = []string{"TargetColumn"}
+	dataPath = []string{"DataPath"}
+	none     = []Kind{KindNone}
+	numbers  = []Kind{KindNumber}
+	texts    = []Kind{KindText}
 )
 
 // typeOf finds a type by its exact name.
@@ -108,6 +110,8 @@ func (t ruleType) wants() string {
 		return "no parameters"
 	case t.more:
 		return "one parameter or more"
+	case t.optional > 1:
+		return "at most " + strconv.Itoa(n) + " parameters"
 	case t.optional > 0:
 		return strconv.Itoa(n-t.optional) + " or " + strconv.Itoa(n) + " parameters"
 	case n == 1:

@@ -24,6 +24,9 @@ type Target struct {
 	// Sources are further relations that rules may name, by alias. An alias may be of
 	// two words with a dot between.
 	Sources map[string]Source
+	// Files hold the rows, for rules on files that name no path; none if they are not
+	// known.
+	Files []File
 	// Parts are the rows of From in pieces; none if there is only the whole. PartedBy
 	// is a column whose value decides the part of a row: equal values, one part.
 	Parts    []Part
