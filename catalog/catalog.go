@@ -148,10 +148,30 @@ func (c *Catalog) CreateTable(ctx context.Context, database, name, location stri
 // Commit applies updates to an Iceberg table if its state meets the requirements;
 // tickerlake.Conflict if it does not.
 func (c *Catalog) Commit(ctx context.Context, t *table.Table, reqs []table.Requirement, updates []table.Update) error {
-	_, _, err := c.iceberg.CommitTable(ctx, t.Identifier(), reqs, updates)
+	made, _, err := c.iceberg.CommitTable(ctx, t.Identifier(), reqs, updates)
 	if err != nil {
 		id := t.Identifier()
 		return tableError("catalog.Commit", id[0], id[1], err)
+	}
+	return c.dropMetadata(ctx, t, made)
+}
+
+// dropMetadata removes the metadata files that a commit has put out of the log of
+// previous ones, which the library does after its own commits only. One that cannot be
+// removed stays for tidy.
+func (c *Catalog) dropMetadata(ctx context.Context, t *table.Table, made table.Metadata) error {
+	files, err := t.FS(ctx)
+	if err != nil {
+		return err
+	}
+	kept := map[string]bool{}
+	for entry := range made.PreviousFiles() {
+		kept[entry.MetadataFile] = true
+	}
+	for entry := range t.Metadata().PreviousFiles() {
+		if !kept[entry.MetadataFile] {
+			_ = files.Remove(entry.MetadataFile)
+		}
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/pprof"
 	"slices"
 	"strconv"
 	"strings"
@@ -26,6 +27,9 @@ type task struct {
 	Objects  []string // raw objects
 	Market   market
 	MemoryMB int
+	Rounds   int // of what the child repeats
+	News     int // new bars, or symbols with a dividend
+	Days     int // published before
 }
 
 // An outcome is what a child measured of itself.
@@ -34,16 +38,23 @@ type outcome struct {
 	Steps  map[string]time.Duration // parts of Took, by job
 	Rounds map[string][]time.Duration
 	Rows   int64 // rows that the result holds
+	Bytes  int64 // of the files that were published, or written
+	Sizes  map[string]float64
 	PeakMB float64
 	CPU    float64 // seconds of processor time of the whole child
 	Error  string
 }
 
+func (o *outcome) add(name string, took time.Duration) { o.Rounds[name] = append(o.Rounds[name], took) }
+
 var works = map[string]func(context.Context, task) (outcome, error){
-	"publish": publishAll,
-	"news":    publishNews,
-	"oneshot": bareOneShot,
-	"split":   bareSplit,
+	"publish":   publishAll,
+	"news":      publishNews,
+	"dividends": publishDividends,
+	"minutes":   publishMinutes,
+	"rules":     judgeAll,
+	"oneshot":   bareOneShot,
+	"split":     bareSplit,
 }
 
 func TestMain(m *testing.M) {
@@ -54,6 +65,9 @@ func TestMain(m *testing.M) {
 	var t task
 	var out outcome
 	err := json.Unmarshal([]byte(text), &t)
+	if dir := os.Getenv("TICKERLAKE_BENCH_PROFILE"); dir != "" && err == nil {
+		defer profile(dir, t.Work)()
+	}
 	if err == nil {
 		out, err = works[t.Work](context.Background(), t)
 	}
@@ -66,6 +80,21 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	fmt.Println(string(answer))
+}
+
+// profile writes a processor profile of the child to a folder.
+func profile(dir, work string) (stop func()) {
+	f, err := os.Create(filepath.Join(dir, fmt.Sprintf("%s-%d.cpu", work, os.Getpid())))
+	if err == nil {
+		err = pprof.StartCPUProfile(f)
+	}
+	if err != nil {
+		panic(err)
+	}
+	return func() {
+		pprof.StopCPUProfile()
+		_ = f.Close()
+	}
 }
 
 // do runs a task in a child and removes its folder.
@@ -128,7 +157,7 @@ type clock struct {
 
 func start() *clock {
 	now := time.Now()
-	return &clock{begin: now, last: now, out: outcome{Steps: map[string]time.Duration{}, Rounds: map[string][]time.Duration{}}}
+	return &clock{begin: now, last: now, out: outcome{Steps: map[string]time.Duration{}, Rounds: map[string][]time.Duration{}, Sizes: map[string]float64{}}}
 }
 
 func (c *clock) step(name string) {
@@ -146,31 +175,33 @@ func median[T ~float64 | ~int64](values []T) T {
 	return values[len(values)/2]
 }
 
-// size is the number of bars, from TICKERLAKE_BENCH_ROWS.
-func size(b *testing.B) int {
-	text := os.Getenv("TICKERLAKE_BENCH_ROWS")
+// quick reports whether all is to be small, from TICKERLAKE_BENCH_QUICK.
+func quick() bool { return os.Getenv("TICKERLAKE_BENCH_QUICK") != "" }
+
+// setting is a number from a variable; small in a quick run, usual otherwise.
+func setting(b *testing.B, variable string, usual, small, least int) int {
+	b.Helper()
+	text := os.Getenv(variable)
 	if text == "" {
-		return 10_000_000
+		if quick() {
+			return small
+		}
+		return usual
 	}
 	n, err := strconv.Atoi(strings.ReplaceAll(text, "_", ""))
-	if err != nil || n < barsPerSymbol {
-		b.Fatalf("TICKERLAKE_BENCH_ROWS is %q, want a number from %d", text, barsPerSymbol)
+	if err != nil || n < least {
+		b.Fatalf("%s is %q, want a number from %d", variable, text, least)
 	}
 	return n
 }
 
-// rounds is how often each pair is measured, from TICKERLAKE_BENCH_ROUNDS.
-func rounds(b *testing.B) int {
-	text := os.Getenv("TICKERLAKE_BENCH_ROUNDS")
-	if text == "" {
-		return 5
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 {
-		b.Fatalf("TICKERLAKE_BENCH_ROUNDS is %q, want a number from 1", text)
-	}
-	return n
+// size is the number of bars.
+func size(b *testing.B) int {
+	return setting(b, "TICKERLAKE_BENCH_ROWS", 10_000_000, 500_000, decades)
 }
+
+// rounds is how often each pair is measured.
+func rounds(b *testing.B) int { return setting(b, "TICKERLAKE_BENCH_ROUNDS", 5, 1, 1) }
 
 // temporary is a folder for the files of one benchmark.
 func temporary(dir string, parts ...string) (string, error) {
