@@ -147,7 +147,10 @@ type walk struct {
 type bar struct{ open, high, low, closing, volume int64 }
 
 func newWalk(symbol int) *walk {
-	return &walk{before: 2000 + int64(symbol%400)*100, random: rand.New(rand.NewPCG(uint64(symbol), 11))}
+	w := &walk{random: rand.New(rand.NewPCG(uint64(symbol), 11))}
+	// Half of the symbols begin below 35.00, two thirds within 14.00 and 86.00.
+	w.before = max(100, int64(3500*math.Exp(0.9*w.random.NormFloat64())))
+	return w
 }
 
 func (w *walk) step(minutes bool) bar {
