@@ -118,20 +118,21 @@ func BenchmarkDividend(b *testing.B) {
 func BenchmarkMinutes(b *testing.B) {
 	m := market{Symbols: setting(b, "TICKERLAKE_BENCH_MINUTE_SYMBOLS", 10_000, 200, 1), Minutes: true}
 	days := setting(b, "TICKERLAKE_BENCH_MINUTE_DAYS", 21, 2, 1)
+	minutes := setting(b, "TICKERLAKE_BENCH_MINUTE_RUNS", session, 40, 20)
 	for b.Loop() {
 		last := map[int]float64{}
 		first := 0.0
 		for _, before := range []int{0, days} {
-			out := do(b, task{Work: "minutes", Market: m, MemoryMB: memoryMB, Days: before})
+			out := do(b, task{Work: "minutes", Market: m, MemoryMB: memoryMB, Days: before, Rounds: min(minutes, session)})
 			if out.Error != "" {
 				b.Fatal(out.Error)
 			}
-			minutes := out.Rounds["minute"]
+			took := out.Rounds["minute"]
 			if before == 0 {
-				first = median(seconds(minutes[:10]))
+				first = median(seconds(took[:10]))
 			}
-			last[before] = median(seconds(minutes[len(minutes)-10:]))
-			b.Logf("after %d days: first %.0f ms, last %.0f ms, %v, peak %.0f MB", before, 1000*median(seconds(minutes[:10])), 1000*last[before], out.Sizes, out.PeakMB)
+			last[before] = median(seconds(took[len(took)-10:]))
+			b.Logf("after %d days: first %.0f ms, last %.0f ms, %v, peak %.0f MB", before, 1000*median(seconds(took[:10])), 1000*last[before], out.Sizes, out.PeakMB)
 			suffix := fmt.Sprintf("_%dd", before)
 			b.ReportMetric(1000*last[before], "last"+suffix+"_ms")
 			for name, d := range out.Rounds {

@@ -86,7 +86,7 @@ func publishDividends(ctx context.Context, t task) (outcome, error) {
 	return c.out, l.close()
 }
 
-// publishMinutes runs the workflow for each minute of a session, after t.Days sessions
+// publishMinutes runs the workflow for each of the first minutes of a session, after t.Days sessions
 // that were published a day at a time, untimed.
 func publishMinutes(ctx context.Context, t task) (outcome, error) {
 	l, err := openLake(ctx, t, rules)
@@ -110,7 +110,7 @@ func publishMinutes(ctx context.Context, t task) (outcome, error) {
 	}
 	before := peak()
 	times := m.times((t.Days + 1) * session)
-	for minute := range session {
+	for minute := range t.Rounds {
 		n := t.Days*session + minute
 		counts, err := l.news(ctx, c, "minute", m.minute(n, times[n]))
 		if err != nil {
