@@ -377,6 +377,9 @@ func (h *history) compare() {
 		h.want(table, h.barLines("prod."+table, false), t.lines())
 		h.want(table+"_revisions", h.barLines("prod."+table+"_revisions", true), t.revisionLines())
 	}
+	for _, table := range historyTables {
+		h.compareCovers(table)
+	}
 	entries, err := h.cat.Objects(context.Background(), "")
 	h.must(err)
 	states := map[string]catalog.State{}
@@ -390,6 +393,30 @@ func (h *history) compare() {
 		}
 		if string(state) != o.state {
 			h.Errorf("%s is %s, wanted %s", o.key, state, o.state)
+		}
+	}
+}
+
+// compareCovers compares, key by key, which fetch is the last to have confirmed it.
+func (h *history) compareCovers(table string) {
+	covers, err := h.cat.Covers(context.Background(), table, time.Time{})
+	h.must(err)
+	for _, symbol := range historySymbols {
+		for _, ts := range historyTimes(table) {
+			var got, want version
+			for _, c := range covers[symbol] {
+				if v := (version{c.FetchedAt, c.FetchID}); !ts.Before(c.From) && !ts.After(c.To) && v.compare(got) > 0 {
+					got = v
+				}
+			}
+			for _, c := range h.model.table(table).covers {
+				if c.symbol == symbol && !ts.Before(c.from) && !ts.After(c.to) && c.version.compare(want) > 0 {
+					want = c.version
+				}
+			}
+			if got.compare(want) != 0 {
+				h.Errorf("%s %s %s: confirmed by %v, wanted %v", table, symbol, ts, got, want)
+			}
 		}
 	}
 }
