@@ -55,7 +55,8 @@ type history struct {
 func play(t *testing.T, seed uint64) {
 	t.Helper()
 	h := &history{fixture: newFixtureIn(t, fastDir(t)), rand: rand.New(rand.NewPCG(seed, 7)), market: market{}}
-	h.model = newModel(h.rand.IntN(3) > 0 && false)
+	h.model = newModel(h.rand.IntN(3) > 0)
+	h.again()
 	defer func() {
 		if t.Failed() {
 			t.Logf("seed %d:", seed)
@@ -81,6 +82,11 @@ func fastDir(t *testing.T) string {
 		return dir
 	}
 	return t.TempDir()
+}
+
+// again gives an opened lake what it is configured with.
+func (h *history) again() {
+	h.lake.Remove = map[string]bool{"test": h.model.remove}
 }
 
 func (h *history) say(format string, args ...any) {
@@ -364,6 +370,7 @@ func (h *history) crashing(points *int, job func() error) (point string, err err
 			rules := h.lake.Rules
 			h.close()
 			h.open()
+			h.again()
 			h.lake.Rules = rules
 		}
 	}()
@@ -379,6 +386,7 @@ func (h *history) compare() {
 	}
 	for _, table := range historyTables {
 		h.compareCovers(table)
+		h.comparePast(table)
 	}
 	entries, err := h.cat.Objects(context.Background(), "")
 	h.must(err)
@@ -393,6 +401,23 @@ func (h *history) compare() {
 		}
 		if string(state) != o.state {
 			h.Errorf("%s is %s, wanted %s", o.key, state, o.state)
+		}
+	}
+}
+
+// comparePast compares what was known at some moments.
+func (h *history) comparePast(table string) {
+	if len(h.asks) == 0 {
+		return
+	}
+	for range 2 {
+		at := h.asks[h.rand.IntN(len(h.asks))]
+		views, err := h.lake.ViewsAsOf(context.Background(), at)
+		h.must(err)
+		for _, v := range views {
+			if v.Name == table && v.Database == "prod" && len(v.Files)+len(v.Revisions) > 0 {
+				h.want(fmt.Sprint(table, " as of ", at), h.lines(h.lake.Rows(v), "", false), h.model.table(table).asOf(at))
+			}
 		}
 	}
 }
@@ -427,11 +452,18 @@ func (h *history) barLines(name string, revisions bool) []string {
 	if v == nil || len(v.Files) == 0 {
 		return nil
 	}
-	columns := "symbol, ts, close, adj_close, fetched_at, fetch_id"
+	columns := barColumnsAsked
 	if revisions && slices.ContainsFunc(v.Columns, func(c lake.Column) bool { return c.Name == "withdrawn_at" }) {
 		columns += ", withdrawn_at"
 	}
-	_, rows, err := h.engine.Query(context.Background(), "SELECT "+columns+" FROM "+h.engine.Relation(v.Files))
+	return h.lines(h.engine.Relation(v.Files), columns[len(barColumnsAsked):], revisions)
+}
+
+const barColumnsAsked = "symbol, ts, close, adj_close, fetched_at, fetch_id"
+
+// lines are the rows of a relation as the model writes them.
+func (h *history) lines(relation, more string, revisions bool) []string {
+	_, rows, err := h.engine.Query(context.Background(), "SELECT "+barColumnsAsked+more+" FROM "+relation)
 	h.must(err)
 	var out []string
 	for _, r := range rows {

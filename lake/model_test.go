@@ -125,12 +125,14 @@ func (f modelFetch) span(good bool) (from, to time.Time, ok bool) {
 
 // complete reports whether no row of the fetch is missing between its first and last.
 func (f modelFetch) complete() bool {
+	low, high := 0, -1
 	for i, d := range f.rows {
-		if i > 0 && d.number != f.rows[i-1].number+1 {
-			return false
+		if i == 0 || d.number < low {
+			low = d.number
 		}
+		high = max(high, d.number)
 	}
-	return true
+	return high-low+1 == len(f.rows)
 }
 
 func (f modelFetch) has(ts time.Time) bool {
@@ -201,69 +203,78 @@ func (r *modelRun) merge(before, t *modelTable, fetches []modelFetch, remove boo
 			}
 		}
 	}
-	for k, row := range best {
-		old, ok := t.rows[k]
-		switch {
-		case before.covered(k, row.version):
-			r.counts.Superseded++
-		case !ok:
-			r.counts.Inserted++
-			t.rows[k], changed = row, true
-		case row.version.compare(old.version) <= 0:
-			r.counts.Superseded++
-		case row.close == old.close && row.adj == old.adj:
-			r.counts.Unchanged++
-		case row.close == old.close:
-			r.counts.Replaced++
-			old.adj = row.adj
-			t.rows[k], changed = old, true
-		default:
-			r.counts.Replaced++
-			t.revisions = append(t.revisions, modelRevision{key: k, modelRow: old})
-			t.rows[k], changed = row, true
-		}
+	slices.SortFunc(fetches, func(a, b modelFetch) int { return a.version().compare(b.version()) })
+	keys := maps.Clone(before.rows)
+	maps.Copy(keys, best)
+	for k := range keys {
+		changed = r.decide(before, t, k, best, fetches, remove) || changed
 	}
 	for _, f := range fetches {
 		if from, to, ok := f.span(true); ok {
 			t.covers = append(t.covers, modelCover{f.symbol, from, to, f.version()})
 		}
 	}
-	if remove && t.withdraw(before, fetches) {
-		changed = true
+	return changed
+}
+
+// decide says what becomes of a key.
+func (r *modelRun) decide(before, t *modelTable, k modelKey, best map[modelKey]modelRow, fetches []modelFetch, remove bool) (changed bool) {
+	row, came := best[k]
+	old, stood := before.rows[k]
+	superseded := came && (before.covered(k, row.version) || stood && row.version.compare(old.version) <= 0)
+	if at, gone := before.withdrawn(k, best, fetches); gone {
+		if stood || !remove && !superseded {
+			r.counts.Withdrawn++
+		}
+		if remove {
+			if came {
+				r.counts.Superseded++
+			}
+			if stood {
+				r.counts.Removed++
+				t.revisions = append(t.revisions, modelRevision{key: k, modelRow: old, withdrawn: at})
+				delete(t.rows, k)
+			}
+			return stood
+		}
+	}
+	switch {
+	case !came:
+	case superseded:
+		r.counts.Superseded++
+	case !stood:
+		r.counts.Inserted++
+		t.rows[k], changed = row, true
+	case row.close == old.close && row.adj == old.adj:
+		r.counts.Unchanged++
+	case row.close == old.close:
+		r.counts.Replaced++
+		old.adj = row.adj
+		t.rows[k], changed = old, true
+	default:
+		r.counts.Replaced++
+		t.revisions = append(t.revisions, modelRevision{key: k, modelRow: old})
+		t.rows[k], changed = row, true
 	}
 	return changed
 }
 
-// withdraw removes the bars that a later complete answer does not have.
-func (t *modelTable) withdraw(before *modelTable, fetches []modelFetch) (changed bool) {
-	slices.SortFunc(fetches, func(a, b modelFetch) int { return a.version().compare(b.version()) })
+// withdrawn gives the first fetch that is complete where the key would be and does not
+// have it, if no later one has confirmed it.
+func (t *modelTable) withdrawn(k modelKey, best map[modelKey]modelRow, fetches []modelFetch) (time.Time, bool) {
 	for _, f := range fetches {
-		from, to, ok := f.span(false)
-		if !ok || !f.complete() {
+		from, to, ok := f.span(true)
+		if !ok || f.symbol != k.symbol || k.ts.Before(from) || k.ts.After(to) || f.has(k.ts) || !f.complete() {
 			continue
 		}
-		for k, row := range t.rows {
-			if k.symbol != f.symbol || k.ts.Before(from) || k.ts.After(to) || f.has(k.ts) || row.version.compare(f.version()) >= 0 {
-				continue
-			}
-			if t.confirmed(k, f, fetches) || before.covered(k, f.version()) {
-				continue
-			}
-			if _, stood := before.rows[k]; stood {
-				t.revisions = append(t.revisions, modelRevision{key: k, modelRow: row, withdrawn: f.at})
-			}
-			delete(t.rows, k)
-			changed = true
+		row, came := best[k]
+		old, stood := t.rows[k]
+		if came && row.version.compare(f.version()) >= 0 || stood && old.version.compare(f.version()) >= 0 || t.covered(k, f.version()) {
+			continue
 		}
+		return f.at, true
 	}
-	return changed
-}
-
-// confirmed reports whether a fetch of the same run that is later than f has the key.
-func (t *modelTable) confirmed(k modelKey, f modelFetch, fetches []modelFetch) bool {
-	return slices.ContainsFunc(fetches, func(o modelFetch) bool {
-		return o.symbol == f.symbol && o.version().compare(f.version()) > 0 && o.has(k.ts)
-	})
+	return time.Time{}, false
 }
 
 // publish makes a planned run true. head gives the snapshot that a changed table has.
