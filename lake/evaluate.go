@@ -55,7 +55,11 @@ func (l *Lake) Breaking(ctx context.Context, r *quality.Rule, v View, limit int6
 		return out, err
 	}
 	e := l.judgeOf(v)
-	rows, ok := e.Violations(r, target)
+	settled, err := e.Settle(ctx, r)
+	if err != nil {
+		return out, err
+	}
+	rows, ok := e.Violations(settled, target)
 	if !ok {
 		res, err := e.Evaluate(ctx, one, target)
 		if err != nil {
@@ -257,6 +261,7 @@ func mentions(rules *quality.Ruleset) string {
 	for _, r := range slices.Concat(rules.Rules, rules.Analyzers) {
 		visit(r)
 	}
+	b.WriteString(strings.ToLower(rules.Primary + "\n" + strings.Join(rules.Additional, "\n")))
 	return b.String()
 }
 

@@ -73,15 +73,19 @@ func amountOf(o Operand) (float64, error) {
 		if err != nil {
 			return 0, err
 		}
-		switch o.Op {
-		case "+":
-			return a + b, nil
-		case "-":
-			return a - b, nil
-		case "*":
-			return a * b, nil
-		}
-		return a / b, nil
+		return apply(o.Op, a, b), nil
 	}
 	return 0, fmt.Errorf("%s is not a number", o)
+}
+
+func apply(op string, a, b float64) float64 {
+	switch op {
+	case "+":
+		return a + b
+	case "-":
+		return a - b
+	case "*":
+		return a * b
+	}
+	return a / b
 }

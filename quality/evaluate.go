@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,6 +18,8 @@ type Engine struct {
 	Clock   tickerlake.Clock
 	// Files are those that rules on files name; nil if there are only tables.
 	Files Files
+	// History has what was measured before; nil if nothing is kept.
+	History History
 	// State keeps what is measured of the parts of a target; nil keeps nothing.
 	State State
 	// Scope says what the rules judge that cannot be put together from parts; Table
@@ -33,9 +36,10 @@ const (
 	Touched Scope = "touched"
 )
 
-// Check reports the rules of a ruleset that Evaluate could not judge: types and
-// dynamic functions that are not evaluated yet, and, if columns is not empty,
-// columns that are not there. The error holds one mistake for each; see Errors.
+// Check reports the rules and analyzers of a ruleset that Evaluate could not judge:
+// for a type of column, a condition or a function that does not fit, and, if columns
+// is not empty, for columns that are not there. Data sources are not looked for. The
+// error holds one mistake for each; see Errors.
 func Check(rs *Ruleset, columns []Column) error {
 	var errs []error
 	var visit func(r *Rule)
@@ -47,18 +51,20 @@ func Check(rs *Ruleset, columns []Column) error {
 			return
 		}
 		p := plan{dialect: DuckDB, target: Target{Name: "the table", Columns: columns}}
-		if _, err := p.rule(r); err != nil {
-			_, missing := errors.AsType[missingColumn](err)
-			if !missing || len(columns) > 0 {
+		settled, err := r.settle(sample)
+		if err == nil {
+			_, err = p.rule(settled)
+		}
+		if err != nil {
+			_, column := errors.AsType[missingColumn](err)
+			_, source := errors.AsType[missingSource](err)
+			if !source && (!column || len(columns) > 0) {
 				errs = append(errs, mistake("quality.Check", position(r, err), "%s", err))
 			}
 		}
 	}
-	for _, r := range rs.Rules {
+	for _, r := range slices.Concat(rs.Rules, rs.Analyzers) {
 		visit(r)
-	}
-	for _, a := range rs.Analyzers {
-		errs = append(errs, mistake("quality.Check", a.Pos, "the analyzer %s is not evaluated yet", a.Type))
 	}
 	return errors.Join(errs...)
 }
@@ -78,10 +84,13 @@ func position(r *Rule, err error) Position {
 // be judged, for a column that is not there or a statement that fails, is an ERROR in
 // the result and stops no other. The error is that of ctx or of the State.
 func (e Engine) Evaluate(ctx context.Context, rs *Ruleset, t Target) (*Result, error) {
-	v := e.evaluation(t)
-	judges := make([]judge, len(rs.Rules))
-	for i, r := range rs.Rules {
-		judges[i] = v.tree(r)
+	v, err := e.evaluation(rs, t)
+	var rules, analyzers []prepared
+	for _, r := range rs.Rules {
+		rules = append(rules, v.prepare(ctx, r, err))
+	}
+	for _, a := range rs.Analyzers {
+		analyzers = append(analyzers, v.prepare(ctx, a, err))
 	}
 	for _, m := range []*measures{v.whole, v.touched} {
 		if m == nil {
@@ -91,20 +100,30 @@ func (e Engine) Evaluate(ctx context.Context, rs *Ruleset, t Target) (*Result, e
 			return nil, &tickerlake.Error{Code: tickerlake.CodeOf(err), Op: "quality.Evaluate", Name: t.Name, Err: err}
 		}
 	}
-	res := &Result{}
+	res := &Result{Statistics: v.statistics}
+	if rs.Version != "" {
+		res.Metadata = map[string]string{"Version": rs.Version}
+	}
 	passed := 0
 	for i, r := range rs.Rules {
-		o := judges[i](ctx)
+		o := rules[i].judge(ctx)
 		if err := ctx.Err(); err != nil {
 			return nil, interrupted(err, t.Name)
 		}
 		if o.verdict == Pass {
 			passed++
 		}
-		res.RuleResults = append(res.RuleResults, ruleResult(i, r, o))
+		res.RuleResults = append(res.RuleResults, ruleResult(i, r, rules[i].rule, o))
 	}
 	if len(rs.Rules) > 0 {
 		res.Score = float64(passed) / float64(len(rs.Rules))
+	}
+	for i, a := range rs.Analyzers {
+		o := analyzers[i].judge(ctx)
+		if err := ctx.Err(); err != nil {
+			return nil, interrupted(err, t.Name)
+		}
+		res.AnalyzerResults = append(res.AnalyzerResults, analyzerResult(i, a, o))
 	}
 	return res, nil
 }
@@ -117,41 +136,80 @@ type evaluation struct {
 	// judge no less than all.
 	whole, touched *measures
 	plans          map[*measures][]*plan
+	statistics     map[string]float64
 }
 
-func (e Engine) evaluation(t Target) *evaluation {
-	v := &evaluation{engine: e, now: e.Clock().UTC(), plans: map[*measures][]*plan{}}
+// evaluation begins the judging of what the ruleset calls primary. The error is that
+// there is no such table.
+func (e Engine) evaluation(rs *Ruleset, t Target) (*evaluation, error) {
+	t, err := t.primary(rs.Primary)
+	v := &evaluation{engine: e, now: e.Clock().UTC(), plans: map[*measures][]*plan{}, statistics: map[string]float64{}}
 	v.whole = newMeasures(e.Querier, e.State, t)
 	if part, ok := t.touched(); ok && e.Scope == Touched {
 		v.touched = newMeasures(e.Querier, nil, part)
 	}
-	return v
+	return v, err
 }
 
 // plan prepares one rule for what m measures.
 func (v *evaluation) plan(r *Rule, m *measures, now time.Time) (*plan, judge, error) {
-	p := &plan{dialect: v.engine.Dialect, target: m.target, now: now, measures: m, files: v.engine.Files}
+	p := &plan{dialect: v.engine.Dialect, target: m.target, now: now, measures: m, files: v.engine.Files, earlier: v.engine.earlier}
 	j, err := p.rule(r)
 	return p, j, err
 }
 
-// tree prepares a rule or a composite. A mistake becomes a judge that says so.
-func (v *evaluation) tree(r *Rule) judge {
+// A prepared rule is one with numbers in the place of functions, and its judge.
+type prepared struct {
+	rule  *Rule
+	judge judge
+}
+
+// prepare prepares a rule or a composite. A mistake becomes a judge that says so, as
+// does an error that all rules have.
+func (v *evaluation) prepare(ctx context.Context, r *Rule, err error) prepared {
 	if r.Type == Composite {
-		return composite(r.Operator, v.tree(r.Nested[0]), v.tree(r.Nested[1]))
+		a, b := v.prepare(ctx, r.Nested[0], err), v.prepare(ctx, r.Nested[1], err)
+		settled := *r
+		settled.Nested = []*Rule{a.rule, b.rule}
+		return prepared{&settled, composite(r.Operator, a.judge, b.judge)}
 	}
-	p, j, err := v.leaf(r)
+	settled := r
+	if err == nil {
+		settled, err = r.settle(v.engine.earlier(ctx))
+	}
+	var j judge
+	if err == nil {
+		j, err = v.judge(settled)
+	}
 	if err != nil {
 		pos := position(r, err)
-		return func(context.Context) outcome { return erred(fmt.Errorf("%s (at %s of the rules)", err, pos)) }
+		return prepared{r, func(context.Context) outcome { return erred(fmt.Errorf("%s (at %s of the rules)", err, pos)) }}
+	}
+	return prepared{settled, func(ctx context.Context) outcome {
+		o := j(ctx)
+		if o.of == nil {
+			o.of = settled
+		}
+		kept(v.statistics, o.of, o.metrics)
+		return o
+	}}
+}
+
+// judge prepares one rule, over the touched parts if it must read all rows and need
+// not judge more.
+func (v *evaluation) judge(r *Rule) (judge, error) {
+	p, j, err := v.leaf(r)
+	if err != nil {
+		return nil, err
 	}
 	if v.touched != nil && p.why() != "" {
-		if p, j, err = v.plan(r, v.touched, v.now); err == nil {
-			j = v.limited(j)
+		if p, j, err = v.plan(r, v.touched, v.now); err != nil {
+			return nil, err
 		}
+		j = v.limited(j)
 	}
 	v.plans[p.measures] = append(v.plans[p.measures], p)
-	return j
+	return j, nil
 }
 
 // leaf prepares a rule over the whole target. Aggregates that come out differently
@@ -194,19 +252,36 @@ func interrupted(err error, name string) error {
 	return &tickerlake.Error{Code: code, Op: "quality.Evaluate", Name: name, Err: err}
 }
 
-func ruleResult(i int, r *Rule, o outcome) RuleResult {
+func ruleResult(i int, r, settled *Rule, o outcome) RuleResult {
 	x := RuleResult{Name: ruleName(i), Description: r.String(), EvaluationMessage: o.message,
-		Result: o.verdict, EvaluatedMetrics: o.metrics, EvaluatedRule: resolved(r).String(), Rule: r}
+		Result: o.verdict, EvaluatedMetrics: o.metrics, EvaluatedRule: resolved(settled).String(),
+		Labels: mapOf(r.Labels), Tags: mapOf(r.Tags), Rule: settled}
 	if x.EvaluatedMetrics == nil {
 		x.EvaluatedMetrics = Metrics{}
 	}
-	for _, l := range r.Labels {
-		if x.Labels == nil {
-			x.Labels = map[string]string{}
-		}
-		x.Labels[l.Key] = l.Value
+	return x
+}
+
+func analyzerResult(i int, r *Rule, o outcome) AnalyzerResult {
+	x := AnalyzerResult{Name: analyzerName(i), Description: r.String(), EvaluatedMetrics: o.metrics}
+	if o.verdict == Erred || len(o.metrics) == 0 {
+		x.EvaluationMessage = o.message
+	}
+	if x.EvaluatedMetrics == nil {
+		x.EvaluatedMetrics = Metrics{}
 	}
 	return x
+}
+
+func mapOf(labels []Label) map[string]string {
+	if len(labels) == 0 {
+		return nil
+	}
+	m := map[string]string{}
+	for _, l := range labels {
+		m[l.Key] = l.Value
+	}
+	return m
 }
 
 // resolved is the rule with what its variables hold in their place.
@@ -240,6 +315,7 @@ type outcome struct {
 	verdict Verdict
 	message string
 	metrics Metrics
+	of      *Rule // that the metrics are of, nil if it is the one that is judged
 }
 
 // A judge gives the outcome of a rule once its measures are taken.
@@ -255,6 +331,7 @@ type plan struct {
 	now      time.Time
 	measures *measures
 	files    Files
+	earlier  func(ctx context.Context) lookup
 	asks     []measure // aggregates that this rule asks for
 	own      string    // why the rule reads all rows by statements of its own
 }
@@ -280,8 +357,8 @@ func (p *plan) find(param Parameter) (Column, error) {
 
 func (p *plan) rule(r *Rule) (judge, error) {
 	t, ok := typeOf(r.Type)
-	if !ok || t.plan == nil {
-		return nil, fmt.Errorf("%s is not evaluated yet", r.Type)
+	if !ok {
+		return nil, fmt.Errorf("there is no rule type %s", r.Type)
 	}
 	for _, c := range []*Condition{r.Condition, r.Threshold} {
 		if c == nil {
@@ -297,6 +374,12 @@ func (p *plan) rule(r *Rule) (judge, error) {
 			}
 		}
 	}
+	switch r.Type {
+	case detectAnomalies:
+		return planAnomalies(p, r)
+	case allStatistics:
+		return planAll(p, r)
+	}
 	return t.plan(p, r)
 }
 
@@ -304,11 +387,33 @@ func (p *plan) rule(r *Rule) (judge, error) {
 func evaluable(o Operand) error {
 	switch o := o.(type) {
 	case Call:
-		return misplaced{o.Pos, fmt.Errorf("the function %s is not evaluated yet", o.Name)}
+		return misplaced{o.Pos, fmt.Errorf("what %s gives is known in an evaluation only", o.Name)}
 	case Binary:
 		return errors.Join(evaluable(o.Left), evaluable(o.Right))
 	}
 	return nil
+}
+
+// Settle gives the rule with numbers in the place of functions over earlier results,
+// for Violations.
+func (e Engine) Settle(ctx context.Context, r *Rule) (*Rule, error) {
+	if r.Type != Composite {
+		settled, err := r.settle(e.earlier(ctx))
+		if err != nil {
+			return nil, mistake("quality.Settle", position(r, err), "%s", err)
+		}
+		return settled, nil
+	}
+	settled := *r
+	settled.Nested = nil
+	for _, n := range r.Nested {
+		one, err := e.Settle(ctx, n)
+		if err != nil {
+			return nil, err
+		}
+		settled.Nested = append(settled.Nested, one)
+	}
+	return &settled, nil
 }
 
 // composite joins two judges. A verdict that is certain stands, whatever became of

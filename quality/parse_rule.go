@@ -336,7 +336,7 @@ func (p *parser) checkLabel(all []Label, key, value token) {
 
 func (p *parser) analyzer() *Rule {
 	name := p.typeName("an analyzer")
-	r := &Rule{Pos: name.pos, Type: name.text}
+	r := &Rule{Pos: name.pos, Type: name.text, measures: true}
 	t, known := typeOf(name.text)
 	if !known {
 		var names []string

@@ -10,8 +10,9 @@
 // A Target may come in Parts, and an Engine keep in a State what it measured of them:
 // then only parts that have changed are read.
 //
-// The language is read whole. Evaluated so far are the types that Supported
-// names; Check says which rules of a ruleset are not.
+// Rules on files ask Files, functions such as avg(last(10)) and DetectAnomalies a
+// History of what earlier evaluations measured: what a Result has as Statistics. Check
+// says what a ruleset has that no evaluation could judge.
 //
 // Sources: the DQDL reference of the AWS Glue guide, and for what it leaves open
 // AWS's own parser and executor (awslabs/dqdl, awslabs/deequ). docs/quality.md

@@ -21,6 +21,13 @@ type Result struct {
 	// Score is the share of rules that passed, 0 to 1.
 	Score       float64      `json:"Score"`
 	RuleResults []RuleResult `json:"RuleResults"`
+	// AnalyzerResults are what the analyzers measured; they do not count for Score.
+	AnalyzerResults []AnalyzerResult `json:"AnalyzerResults,omitempty"`
+	// Metadata are those of the ruleset.
+	Metadata map[string]string `json:"Metadata,omitempty"`
+	// Statistics are all finite values that were measured, by the names under which a
+	// History is asked for them at later evaluations.
+	Statistics map[string]float64 `json:"-"`
 }
 
 // A RuleResult is the outcome of one rule.
@@ -33,11 +40,12 @@ type RuleResult struct {
 	EvaluationMessage string  `json:"EvaluationMessage"`
 	Result            Verdict `json:"Result"`
 	EvaluatedMetrics  Metrics `json:"EvaluatedMetrics"`
-	// EvaluatedRule is the rule with its variables resolved.
+	// EvaluatedRule is the rule with what its variables and functions gave.
 	EvaluatedRule string            `json:"EvaluatedRule"`
 	Labels        map[string]string `json:"Labels,omitempty"`
+	Tags          map[string]string `json:"Tags,omitempty"`
 
-	// Rule is the rule itself.
+	// Rule is the rule, with numbers in the place of functions.
 	Rule *Rule `json:"-"`
 }
 

@@ -331,6 +331,21 @@ func (p *plan) aggregateOf(param Parameter) (sql, column string, err error) {
 	return "SELECT " + strings.ToLower(m[1]) + "(" + x + ") FROM " + t.From + " AS " + theirs, name, nil
 }
 
+// aggregateMetric is the name of the metric: the columns without their sources.
+func aggregateMetric(r *Rule) string {
+	var names []string
+	for _, param := range r.Parameters {
+		name := ""
+		if m := aggregateExpression.FindStringSubmatch(unescape(param.Value)); m != nil {
+			name = m[2][strings.LastIndexByte(m[2], '.')+1:]
+		}
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return "Column." + strings.Join(names, ",") + ".AggregateMatch"
+}
+
 // planAggregateMatch divides one aggregate by another. NULL is 0, 0 by 0 is 1, and what
 // else is divided by 0 is 0.
 func planAggregateMatch(p *plan, r *Rule) (judge, error) {

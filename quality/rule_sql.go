@@ -19,7 +19,7 @@ func planCustomSQL(p *plan, r *Rule) (judge, error) {
 	}
 	s = strings.TrimSpace(s)
 	p.reads("its statement may ask for any row")
-	if r.Condition != nil {
+	if r.Condition != nil || r.measures {
 		if r.Threshold != nil {
 			return nil, misplaced{r.Threshold.Pos, fmt.Errorf("CustomSql with a condition measures a number, which takes no threshold")}
 		}

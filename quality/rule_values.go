@@ -21,11 +21,18 @@ func planColumnValues(p *plan, r *Rule) (judge, error) {
 	if err != nil {
 		return nil, err
 	}
-	pass, err := p.passes(r.Condition, col)
-	if err != nil {
-		return nil, err
+	pass, total := "", p.countRows(w)
+	passing := total
+	if r.Condition == nil {
+		if !col.Type.class().numeric() {
+			return nil, misplaced{r.Parameters[0].Pos, fmt.Errorf("%s is of type %s; ColumnValues measures the extremes of numbers", col.Name, col.Type)}
+		}
+	} else {
+		if pass, err = p.passes(r.Condition, col); err != nil {
+			return nil, err
+		}
+		passing = p.countPassing(r.Condition, col, w, pass)
 	}
-	total, passing := p.countRows(w), p.countPassing(r.Condition, col, w, pass)
 	name := r.Parameters[0].Value
 	var low, high string
 	least, greatest := extremes(r, col)
@@ -52,6 +59,9 @@ func planColumnValues(p *plan, r *Rule) (judge, error) {
 				m["Column."+name+"."+metric] = v
 			}
 		}
+		if r.Condition == nil {
+			return outcome{verdict: Pass, metrics: m}
+		}
 		if r.Condition.Op == Matches || r.Condition.Op == NotMatches {
 			m["Column."+name+".PatternMatch"] = s.ratio()
 		}
@@ -76,6 +86,13 @@ func planColumnValues(p *plan, r *Rule) (judge, error) {
 // that its comparison depends on.
 func extremes(r *Rule, col Column) (least, greatest bool) {
 	c := r.Condition
+	switch {
+	case c == nil:
+		return true, true
+	case r.written.calls() && col.Type.class().numeric():
+		// What later evaluations compare with.
+		return c.Op == Greater || c.Op == GreaterEqual || c.Op == Between, c.Op == Less || c.Op == LessEqual || c.Op == Between
+	}
 	if c.Kind != KindNumber || r.Threshold != nil || !col.Type.class().numeric() || isNull(c.Operands[0]) {
 		return false, false
 	}
@@ -361,6 +378,9 @@ func (p *plan) timestamp(col Column) (string, error) {
 // planFreshness judges the age of every row's time: now less the time, so that the
 // future has a negative age. NULL has none and fails. No rows pass.
 func planFreshness(p *plan, r *Rule) (judge, error) {
+	if r.Condition == nil {
+		return nil, fmt.Errorf("DataFreshness measures nothing without a duration; write it as a rule")
+	}
 	col, err := p.find(r.Parameters[0])
 	if err != nil {
 		return nil, err

@@ -54,6 +54,10 @@ type Rule struct {
 	Nested   []*Rule
 
 	own []Label // labels without the defaults
+	// written is the condition before its functions were worked out, nil if there are none.
+	written *Condition
+	// measures is set if the rule only measures: an analyzer, or what DetectAnomalies watches.
+	measures bool
 }
 
 // A Parameter is a rule's parameter, named as AWS names it.

@@ -22,7 +22,8 @@ type ruleType struct {
 	where     bool
 	threshold bool
 	analyzer  bool // may stand among analyzers
-	// plan prepares the evaluation; nil if the type is not evaluated yet.
+	// plan prepares the evaluation. That of the two types which measure by way of others
+	// is chosen by plan.rule.
 	plan planner
 }
 
@@ -55,7 +56,7 @@ var ruleTypes = []ruleType{
 	{name: "DatasetMatch", params: []string{"ReferenceDatasetAlias", "KeyColumnMappings", "MatchColumnMappings"}, optional: 1, kinds: numbers, analyzer: true, plan: planDatasetMatch},
 	{name: "SchemaMatch", params: []string{"ReferenceDatasetAlias"}, kinds: numbers, analyzer: true, plan: planSchemaMatch},
 	{name: "AggregateMatch", params: []string{"AggregateExpression1", "AggregateExpression2"}, kinds: numbers, analyzer: true, plan: planAggregateMatch},
-	{name: "DetectAnomalies", params: []string{"MetricParameter"}, more: true, kinds: none},
+	{name: detectAnomalies, params: []string{"MetricParameter"}, more: true, kinds: none},
 	{name: allStatistics, params: column, kinds: numbers, analyzer: true},
 	{name: "FileMatch", params: []string{"DataPath", "CompareDataPath"}, optional: 2, instead: true, kinds: []Kind{KindText, KindNone}, analyzer: true, plan: planFileMatch},
 	{name: "FileUniqueness", params: dataPath, optional: 1, kinds: numbers, analyzer: true, plan: planFileUniqueness},
@@ -79,12 +80,6 @@ func typeOf(name string) (ruleType, bool) {
 		}
 	}
 	return ruleType{}, false
-}
-
-// Supported reports whether rules of the type are evaluated.
-func Supported(name string) bool {
-	t, ok := typeOf(name)
-	return ok && t.plan != nil || name == Composite
 }
 
 // Types lists the rule types of the language.
@@ -188,5 +183,9 @@ func distance(a, b string) int {
 	return row[len(b)]
 }
 
-// allStatistics is the one type that is an analyzer only.
-const allStatistics = "AllStatistics"
+// The types that measure by way of others: one is an analyzer only, the other a rule
+// only.
+const (
+	allStatistics   = "AllStatistics"
+	detectAnomalies = "DetectAnomalies"
+)

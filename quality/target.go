@@ -3,6 +3,8 @@ package quality
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -44,6 +46,22 @@ type Source struct {
 type Column struct {
 	Name string
 	Type Type
+}
+
+// primary is the table that a ruleset calls so in its data sources: the target, or
+// one of its sources, which then has the target as a source.
+func (t Target) primary(name string) (Target, error) {
+	if name == "" || strings.EqualFold(t.Name, name) || strings.EqualFold(t.Name[strings.LastIndexByte(t.Name, '.')+1:], name) {
+		return t, nil
+	}
+	for _, alias := range slices.Sorted(maps.Keys(t.Sources)) {
+		if s := t.Sources[alias]; strings.EqualFold(alias, name) {
+			sources := maps.Clone(t.Sources)
+			sources[t.Name] = Source{From: t.From, Columns: t.Columns}
+			return Target{Name: alias, From: s.From, Columns: s.Columns, Sources: sources}, nil
+		}
+	}
+	return t, fmt.Errorf("the ruleset is for %q, which is neither %s nor one of its data sources", name, t.Name)
 }
 
 // find gives the column of that name; case matters only between columns that

@@ -22,7 +22,10 @@ type WholeRead struct {
 // whatever has changed. The target needs columns and PartedBy; nothing is read.
 func (e Engine) WholeReads(rs *Ruleset, t Target) []WholeRead {
 	t.Parts = []Part{{Key: "any", From: t.From}}
-	v := e.evaluation(t)
+	v, err := e.evaluation(rs, t)
+	if err != nil {
+		return nil
+	}
 	var out []WholeRead
 	var visit func(name string, r *Rule)
 	visit = func(name string, r *Rule) {
@@ -32,15 +35,24 @@ func (e Engine) WholeReads(rs *Ruleset, t Target) []WholeRead {
 		if r.Type == Composite {
 			return
 		}
-		if p, _, err := v.leaf(r); err == nil && p.why() != "" {
+		settled, err := r.settle(sample)
+		if err != nil {
+			return
+		}
+		if p, _, err := v.leaf(settled); err == nil && p.why() != "" {
 			out = append(out, WholeRead{Name: name, Rule: r.String(), Why: p.why()})
 		}
 	}
 	for i, r := range rs.Rules {
 		visit(ruleName(i), r)
 	}
+	for i, a := range rs.Analyzers {
+		visit(analyzerName(i), a)
+	}
 	return out
 }
+
+func analyzerName(i int) string { return fmt.Sprintf("Analyzer_%d", i+1) }
 
 func ruleName(i int) string { return fmt.Sprintf("Rule_%d", i+1) }
 
