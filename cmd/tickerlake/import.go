@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -171,7 +170,11 @@ func (a *app) importFiles(ctx context.Context, p *pipeline, paths []string, w im
 			}
 		}
 	}
-	if err := p.notPaused(ctx, w.source, task.Source); err != nil {
+	paused, err := p.catalog.Paused(ctx)
+	if err != nil {
+		return err
+	}
+	if err := refused(w.source, paused); err != nil {
 		return err
 	}
 	live := watch.Terminal(a.Stderr)
@@ -304,15 +307,4 @@ func thousands(n int64, thing string) string {
 		digits = digits[:i] + "," + digits[i:]
 	}
 	return digits + " " + rest
-}
-
-// notPaused refuses a source that a rollback has paused.
-func (p *pipeline) notPaused(ctx context.Context, names ...string) error {
-	paused, err := p.catalog.Paused(ctx)
-	for _, s := range paused {
-		if slices.Contains(names, s.Source) {
-			return tickerlake.Errorf(tickerlake.Conflict, "import", s.Source, "the source is paused since %s: %s; let it go on with tickerlake run --release", timeText(s.Since), s.Reason)
-		}
-	}
-	return err
 }

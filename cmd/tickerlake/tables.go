@@ -74,6 +74,10 @@ func (p *pipeline) view(ctx context.Context, name string) (lake.View, error) {
 	if err != nil {
 		return lake.View{}, err
 	}
+	return findView(views, name)
+}
+
+func findView(views []lake.View, name string) (lake.View, error) {
 	database, table, ok := strings.Cut(name, ".")
 	if !ok {
 		database, table = "", name
