@@ -51,6 +51,7 @@ func newJSON(in *input, body io.Reader, mapped bool) (*jsonReader, error) {
 			}
 			doc, err := collect.Decode(line)
 			if err != nil && first {
+				line = bytes.Clone(line) // looking ahead moves what is behind it
 				if whole, werr := wholeDocument(l, line); werr == nil {
 					doc, err = whole, nil
 				}

@@ -91,7 +91,7 @@ func open(path, name string) (_ *input, err error) {
 	defer body.Close()
 	text := make([]byte, headBytes)
 	n, err = io.ReadFull(body, text)
-	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) || n == 0 && in.compression == "" {
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) || n == 0 && !errors.Is(err, io.EOF) {
 		return nil, in.damaged(err)
 	}
 	in.form, err = formOf(name, text[:n])
