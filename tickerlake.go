@@ -130,6 +130,10 @@ var RawFields = []string{
 	"currency", "basis", "source", "table", "interval", "final", "fetched_at", "fetch_id", "row", AcceptedField,
 }
 
+// FileFetch begins the fetch ids of rows that were brought in from a file. A file says what
+// it has; that it lacks a bar says nothing: it covers no span, and withdraws nothing.
+const FileFetch = "file-"
+
 // AcceptedField is the key of a raw document that has the id of the quarantined row
 // that a user accepted by it.
 const AcceptedField = "accepted"

@@ -94,12 +94,16 @@ func publication(run string, note cleaned, c candidates, crawl crawled) catalog.
 			continue
 		}
 		fetches[fetch] = len(p.Confirmations)
+		cover := catalog.Cover{From: g.MinTs, To: g.MaxTs, FetchedAt: g.FetchedAt, FetchID: g.FetchID}
+		if strings.HasPrefix(g.FetchID, tickerlake.FileFetch) {
+			cover.From, cover.To = time.Time{}, time.Time{}
+		}
 		p.Confirmations = append(p.Confirmations, catalog.Confirmation{
 			Series: tickerlake.Series{
 				Table: g.Table, Symbol: tickerlake.Symbol(g.Symbol), Source: g.Source, Basis: tickerlake.Basis(g.Basis),
 				Currency: g.Currency, Interval: tickerlake.Interval(g.Interval), Last: g.MaxTs,
 			},
-			Cover: catalog.Cover{From: g.MinTs, To: g.MaxTs, FetchedAt: g.FetchedAt, FetchID: g.FetchID},
+			Cover: cover,
 		})
 	}
 	for f, at := range feeds {

@@ -26,9 +26,9 @@ import (
 
 // An exportWish is what the flags of export say.
 type exportWish struct {
-	table, where, format, file string
-	columns                    []string
-	force                      bool
+	table, where, format, file, asOf string
+	columns                          []string
+	force                            bool
 }
 
 func (a *app) exportCommand() *cobra.Command {
@@ -44,6 +44,7 @@ What export has written, tickerlake import reads: with all columns the rows come
 their source, their basis and when they were learned.`,
 		Example: `  tickerlake export bars_1d -o bars.parquet
   tickerlake export bars_1d --where "symbol = 'AAPL' AND ts >= '2024-01-01'" --columns ts,close
+  tickerlake export bars_1d --as-of 2024-12-31 -o then.csv
   tickerlake export bars_1m -o bars_1m.csv.gz --force`,
 		Args: usage(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -56,6 +57,7 @@ their source, their basis and when they were learned.`,
 	}
 	cmd.Flags().StringVar(&w.where, "where", "", "a condition in SQL; by default all rows")
 	cmd.Flags().StringSliceVar(&w.columns, "columns", nil, "which columns, in their order; by default all")
+	cmd.Flags().StringVar(&w.asOf, "as-of", "", "bars as they were known then: a date, or a time such as 2026-03-02T21:30:00Z")
 	cmd.Flags().StringVarP(&w.format, "format", "f", "", "parquet, csv or ndjson (default what the file's name says, else csv)")
 	cmd.Flags().StringVarP(&w.file, "output", "o", "", "a file instead of standard output; packed if it ends in .gz")
 	cmd.Flags().BoolVar(&w.force, "force", false, "replace a file that is there")
@@ -150,7 +152,11 @@ func (a *app) export(ctx context.Context, p *pipeline, w exportWish) error {
 	if w.file == "" && w.format == "parquet" && watch.Terminal(a.Stdout) {
 		return tickerlake.Errorf(tickerlake.Invalid, "export", "--format", "parquet is not for a terminal: name a file with -o")
 	}
-	views, err := p.lake.Views(ctx)
+	past, err := moment(w.asOf)
+	if err != nil {
+		return err
+	}
+	views, err := p.views(ctx, past)
 	if err != nil {
 		return err
 	}

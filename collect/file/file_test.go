@@ -319,7 +319,7 @@ func TestWhole(t *testing.T) {
 	if s.lines[0] != want {
 		t.Errorf("the first document is\n%s\nwant\n%s", s.lines[0], want)
 	}
-	if !strings.HasSuffix(s.lines[2], `"row":2}`) || len(id) != 26 {
+	if !strings.HasSuffix(s.lines[2], `"row":2}`) || len(id) != len(tickerlake.FileFetch)+26 {
 		t.Errorf("the last document is %s", s.lines[2])
 	}
 	day := func(d int) time.Time { return time.Date(2024, 1, d, 0, 0, 0, 0, time.UTC) }

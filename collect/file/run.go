@@ -395,5 +395,5 @@ func (r *run) fetchID(key originKey, at time.Time) string {
 	b := append([]byte(r.entry.ID), key.symbol...)
 	b = binary.AppendVarint(append(b, 0), key.line)
 	sum := sha256.Sum256(b)
-	return collect.FetchID(at, [10]byte(sum[:10]))
+	return tickerlake.FileFetch + collect.FetchID(at, [10]byte(sum[:10]))
 }
