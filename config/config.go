@@ -22,6 +22,7 @@ import (
 	"github.com/tickerlake/tickerlake/collect"
 	"github.com/tickerlake/tickerlake/deliver"
 	"github.com/tickerlake/tickerlake/flow"
+	"github.com/tickerlake/tickerlake/lake"
 	"github.com/tickerlake/tickerlake/quality"
 )
 
@@ -46,6 +47,8 @@ type Config struct {
 	Delivery deliver.Config `yaml:"delivery"`
 	// Workflow bounds the jobs of a run.
 	Workflow flow.Config `yaml:"workflow"`
+	// Tidy bounds what is kept.
+	Tidy lake.Config `yaml:"tidy"`
 	// Quality is what must hold of a table before it is published.
 	Quality Quality `yaml:"quality"`
 }
@@ -70,7 +73,7 @@ const (
 
 // Defaults is a file that says nothing.
 func Defaults() Config {
-	c := Config{Lake: DefaultLake, Listen: DefaultListen, Delivery: deliver.Defaults(), Workflow: flow.Defaults()}
+	c := Config{Lake: DefaultLake, Listen: DefaultListen, Delivery: deliver.Defaults(), Workflow: flow.Defaults(), Tidy: lake.Defaults()}
 	c.Delivery.Prefix = DefaultPrefix
 	c.Quality.Rules, c.Quality.Scope = DefaultRules, quality.Table
 	return c

@@ -49,6 +49,7 @@ func (r *reader) read() {
 	r.checkDelivery()
 	r.stage("delivery", r.file.Delivery.Validate())
 	r.stage("workflow", r.file.Workflow.Validate())
+	r.stage("tidy", r.file.Tidy.Validate())
 	r.checkRules()
 }
 

@@ -42,6 +42,10 @@ workflow:                        # crawl, clean, optimize, quality, publish
   retries: 2                     # of a job that failed in a way that may pass
   timeout: 30 minutes            # of one attempt of a job
 
+# tidy:                          # what is kept; tickerlake run tidies when it is due
+#   snapshots: 100               # of a table, and the last of each day for 30 days
+#   raw: 0 days                  # how long raw documents are kept; 0: for ever
+
 quality:                         # AWS Glue's rules; nothing is published that breaks one
   # scope: touched               # rules that need the whole table judge what a run touched
   rules: |

@@ -11,6 +11,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -20,6 +21,7 @@ import (
 	"time"
 
 	"github.com/tickerlake/tickerlake"
+	"github.com/tickerlake/tickerlake/blob"
 	"github.com/tickerlake/tickerlake/catalog"
 	"github.com/tickerlake/tickerlake/quality"
 )
@@ -29,6 +31,10 @@ type Bucket interface {
 	catalog.Bucket
 	// Path is the local file of an object.
 	Path(key string) (string, error)
+	// Put stores an object, whole or not at all; Delete removes one durably, an absent
+	// one without error.
+	Put(ctx context.Context, key string, body io.Reader, c blob.Condition) (blob.Info, error)
+	Delete(ctx context.Context, key string) error
 }
 
 // Events takes the rows of ops tables.
@@ -53,6 +59,7 @@ type Options struct {
 	Remove map[string]bool
 	Events Events
 	Clock  tickerlake.Clock
+	Tidy   Config // the zero Config: Defaults
 }
 
 // A Lake is the set of tables under one folder, with one writer.

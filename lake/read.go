@@ -153,12 +153,16 @@ func (l *Lake) rawView(ctx context.Context) (View, error) {
 		v.Columns = append(v.Columns, Column{Name: c, Type: "VARCHAR"})
 	}
 	unread := false
+	garbage, err := l.Catalog.Garbage(ctx)
+	if err != nil {
+		return v, err
+	}
 	entries, err := l.Catalog.Objects(ctx, "")
 	if err != nil {
 		return v, err
 	}
 	for _, e := range entries {
-		if e.State == catalog.Damaged {
+		if _, gone := garbage[rawLocation(e.Key)]; gone || e.State == catalog.Damaged {
 			continue
 		}
 		path, err := l.Raw.Path(e.Key)
@@ -197,7 +201,15 @@ func (l *Lake) opsViews(ctx context.Context) ([]View, error) {
 func (l *Lake) opsView(ctx context.Context, name string) (View, error) {
 	v := View{Database: l.Database("ops"), Name: name, Columns: eventColumns(reflect.TypeOf(tickerlake.OpsTables[name])), Format: NDJSON,
 		Key: "id", Version: "recorded_at", Rows: -1}
-	err := l.Raw.Each(ctx, "ops/"+name+"/", "", func(o tickerlake.Object) error {
+	// Known before the objects are listed: what took the place of garbage is among them.
+	garbage, err := l.Catalog.Garbage(ctx)
+	if err != nil {
+		return v, err
+	}
+	err = l.Raw.Each(ctx, "ops/"+name+"/", "", func(o tickerlake.Object) error {
+		if _, gone := garbage[rawLocation(o.Key)]; gone {
+			return nil
+		}
 		path, err := l.Raw.Path(o.Key)
 		v.Files = append(v.Files, path)
 		v.Bytes += o.Size

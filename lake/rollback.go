@@ -165,7 +165,7 @@ func (l *Lake) moveMain(ctx context.Context, name string, from, to *int64) error
 	if to != nil {
 		back = table.NewSetSnapshotRefUpdate(table.MainBranch, *to, table.BranchRef, 0, 0, 0)
 	}
-	return l.Catalog.Commit(ctx, t, []table.Requirement{table.AssertRefSnapshotID(table.MainBranch, from)}, []table.Update{back})
+	return l.Catalog.Commit(ctx, t, []table.Requirement{table.AssertRefSnapshotID(table.MainBranch, from)}, append(undoneTags(t, to), back))
 }
 
 // dropLatest takes the unfinished bars out of prod.latest that came with what is taken

@@ -1,6 +1,7 @@
 package lake
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -81,7 +82,8 @@ func (l *Lake) Snapshots(ctx context.Context, name string) ([]Snapshot, error) {
 	return out, nil
 }
 
-// chain lists the snapshots from the head of main to the oldest that is kept.
+// chain lists the snapshots from the head of main to the oldest that is kept. Those that a
+// tag of Expire holds come last: what was between may have expired.
 func (l *Lake) chain(ctx context.Context, t *table.Table) ([]Snapshot, error) {
 	tags := map[int64][]string{}
 	for name, ref := range t.Metadata().Refs() {
@@ -90,7 +92,7 @@ func (l *Lake) chain(ctx context.Context, t *table.Table) ([]Snapshot, error) {
 		}
 	}
 	var out []Snapshot
-	for s := t.SnapshotByName(table.MainBranch); s != nil; {
+	for _, s := range history(t) {
 		made := Snapshot{ID: s.SnapshotID, At: time.UnixMilli(s.TimestampMs).UTC(), Made: Publishing, Tags: tags[s.SnapshotID]}
 		slices.Sort(made.Tags)
 		if s.Summary != nil {
@@ -110,12 +112,32 @@ func (l *Lake) chain(ctx context.Context, t *table.Table) ([]Snapshot, error) {
 			return nil, err
 		}
 		out = append(out, made)
+	}
+	return out, nil
+}
+
+func history(t *table.Table) []*table.Snapshot {
+	var out []*table.Snapshot
+	for s := t.SnapshotByName(table.MainBranch); s != nil; {
+		out = append(out, s)
 		if s.ParentSnapshotID == nil {
-			break
+			return out
 		}
 		s = t.SnapshotByID(*s.ParentSnapshotID)
 	}
-	return out, nil
+	if len(out) == 0 {
+		return nil
+	}
+	oldest := out[len(out)-1].SequenceNumber
+	var tagged []*table.Snapshot
+	for name, ref := range t.Metadata().Refs() {
+		s := t.SnapshotByID(ref.SnapshotID)
+		if s != nil && ownTag(name) && s.SequenceNumber < oldest && !slices.ContainsFunc(tagged, func(have *table.Snapshot) bool { return have.SnapshotID == s.SnapshotID }) {
+			tagged = append(tagged, s)
+		}
+	}
+	slices.SortFunc(tagged, func(a, b *table.Snapshot) int { return cmp.Compare(b.SequenceNumber, a.SequenceNumber) })
+	return append(out, tagged...)
 }
 
 // revisionsOf is the chain of the revisions of a table; whole if it goes back to their

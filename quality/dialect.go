@@ -35,6 +35,8 @@ type Dialect interface {
 	Minimum(x, where string, floating bool) string
 	// Addend is the integer x as what sum adds up without an overflow.
 	Addend(x string) string
+	// Checksum aggregates the values of columns over the rows, whatever their order.
+	Checksum(columns ...string) string
 	// UTC turns a timestamp with time zone into one without, in UTC.
 	UTC(x string) string
 }
@@ -112,6 +114,11 @@ func (duckdb) Addend(x string) string { return x }
 
 func (duckdb) UTC(x string) string { return "(" + x + " AT TIME ZONE 'UTC')" }
 
+// Checksum sums the hashes: unlike an exclusive or, that tells how often a row is there.
+func (duckdb) Checksum(columns ...string) string {
+	return "CAST(sum(CAST(hash(" + strings.Join(columns, ", ") + ") AS HUGEINT)) AS VARCHAR)"
+}
+
 type trino struct{}
 
 func (trino) Name() string             { return "trino" }
@@ -155,6 +162,10 @@ func (trino) Minimum(x, where string, floating bool) string {
 func (trino) Addend(x string) string { return Cast(x, "decimal(38,0)") }
 
 func (trino) UTC(x string) string { return "CAST(" + x + " AT TIME ZONE 'UTC' AS TIMESTAMP(6))" }
+
+func (trino) Checksum(columns ...string) string {
+	return "to_hex(checksum(ROW(" + strings.Join(columns, ", ") + ")))"
+}
 
 // filter limits an aggregate to the rows where the condition holds.
 func filter(where string) string {

@@ -92,7 +92,7 @@ func openPipeline(ctx context.Context, file *config.File, clock tickerlake.Clock
 	p.engine = duck.NewEngine(duck.EngineOptions{Spill: filepath.Join(p.dir, "tmp", "engine")})
 	p.lake = lake.New(lake.Options{
 		Dir: p.dir, Name: file.Name, Catalog: p.catalog, Raw: p.raw, Stream: streamName, Prefix: file.Delivery.Folder(),
-		Engine: p.engine, Dialect: quality.DuckDB, Rules: file.Ruleset, Scope: file.Quality.Scope, Remove: removing(file), Events: p.ops, Clock: clock,
+		Engine: p.engine, Dialect: quality.DuckDB, Rules: file.Ruleset, Scope: file.Quality.Scope, Remove: removing(file), Events: p.ops, Clock: clock, Tidy: file.Tidy,
 	})
 	if err := p.lake.CheckName(ctx); err != nil {
 		return nil, err

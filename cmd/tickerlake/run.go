@@ -29,7 +29,10 @@ the rules have stopped three times is held.
 
 With --release the raw objects that are held, all or those named, are worked on again,
 and the sources go on of which none is held any more. What a rollback has taken back is
-published in the order in which it was published before, in a run each.`,
+published in the order in which it was published before, in a run each.
+
+After a run that has published the lake is tidied (tickerlake tidy) if it was not for a
+day or for 60 publications.`,
 		Example: `  tickerlake run
   tickerlake run --full     # look for raw objects in every folder, not only in recent ones
   tickerlake run --release  # also what is held; tickerlake status lists it`,
@@ -106,10 +109,11 @@ func (a *app) run(ctx context.Context, p *pipeline, full bool) error {
 		if perr := a.printJSON(result); perr != nil {
 			return perr
 		}
-		return err
+	} else if err == nil {
+		_, err = fmt.Fprintf(a.Stdout, "run %s: %s\n", result.ID, countsText(result.Counts))
 	}
 	if err == nil {
-		_, err = fmt.Fprintf(a.Stdout, "run %s: %s\n", result.ID, countsText(result.Counts))
+		a.tidyIfDue(ctx, p, out)
 	}
 	return err
 }
