@@ -55,11 +55,7 @@ func (l *Lake) Breaking(ctx context.Context, r *quality.Rule, v View, limit int6
 		return out, err
 	}
 	e := l.judgeOf(v)
-	settled, err := e.Settle(ctx, r)
-	if err != nil {
-		return out, err
-	}
-	rows, ok := e.Violations(settled, target)
+	rows, ok := e.Violations(ctx, r, target)
 	if !ok {
 		res, err := e.Evaluate(ctx, one, target)
 		if err != nil {

@@ -132,7 +132,7 @@ func (l *Lake) breakers(ctx context.Context, e quality.Engine, r quality.RuleRes
 	if r.Rule == nil || r.Result != quality.Fail || len(t.New) == 0 {
 		return nil, nil
 	}
-	violations, ok := e.Violations(r.Rule, target)
+	violations, ok := e.Violations(ctx, r.Rule, target)
 	if !ok {
 		return nil, nil
 	}

@@ -394,28 +394,6 @@ func evaluable(o Operand) error {
 	return nil
 }
 
-// Settle gives the rule with numbers in the place of functions over earlier results,
-// for Violations.
-func (e Engine) Settle(ctx context.Context, r *Rule) (*Rule, error) {
-	if r.Type != Composite {
-		settled, err := r.settle(e.earlier(ctx))
-		if err != nil {
-			return nil, mistake("quality.Settle", position(r, err), "%s", err)
-		}
-		return settled, nil
-	}
-	settled := *r
-	settled.Nested = nil
-	for _, n := range r.Nested {
-		one, err := e.Settle(ctx, n)
-		if err != nil {
-			return nil, err
-		}
-		settled.Nested = append(settled.Nested, one)
-	}
-	return &settled, nil
-}
-
 // composite joins two judges. A verdict that is certain stands, whatever became of
 // the other rule: true or ERROR is true, false and ERROR is false.
 func composite(operator string, a, b judge) judge {

@@ -122,12 +122,31 @@ func TestViolations(t *testing.T) {
 		{`ColumnValues "note" not matches "ok"`, "1 2 4 6"},
 		{`(ColumnValues "close" > 0) and (IsPrimaryKey "symbol" "ts")`, "1 2 3 4 6"},
 		{`(RowCount > 9) and (IsComplete "close")`, "4"},
-		{`(IsComplete "close") or (IsComplete "symbol")`, "none"},
+		{`(IsComplete "close") or (IsComplete "symbol")`, ""},
+		{`(IsComplete "close") or (IsUnique "symbol")`, "4"},
+		{`(ColumnValues "close" > 0) or (ColumnValues "symbol" = "A")`, "3 4"},
+		{`(IsComplete "close") or (RowCount > 9)`, "none"},
+		{`(IsComplete "symbol") and ((ColumnValues "close" > 0) or (ColumnValues "symbol" = "B"))`, "6"},
+		{`Uniqueness "symbol" > 0.9`, "1 2 3 4"},
+		{`ColumnLength "note" between 0 and 4`, "4 5 6"},
+		{`ColumnDataType "note" = "INTEGER" where "id < 3"`, "1 2"},
+		{`DataFreshness "ts" <= 4 days`, "1 2 3"},
+		{`ReferentialIntegrity "symbol" "primary.symbol" = 1`, "6"},
+		{`CustomSql "select id from primary where close > 0"`, "3 4"},
+		{`CustomSql "select symbol, note from primary where id in (1, 6)" with threshold > 0.9`, "3 4 5"},
+		{`(CustomSql "select id from primary where close > 0") and (IsComplete "symbol")`, "3 4 6"},
+		{`(CustomSql "select id from primary where id > 2") and (CustomSql "select id from primary where id < 5")`, "1 2 5 6"},
+		{`CustomSql "select 1 as x"`, "none"},
+		{`CustomSql "select count(*) from primary" = 1`, "none"},
+		{`ColumnValues "close" > last(1)`, "3 4"},
+		{`ColumnValues "close" between last(1) and 11`, "2 3 4 5"},
 		{`RowCount > 9`, "none"},
 		{`Mean "close" > 9`, "none"},
 		{`IsComplete "nope"`, "none"},
 	} {
-		sql, ok := engine(d).Violations(mustParse(t, c.rule).Rules[0], target)
+		e := engine(d)
+		e.History = &past{}
+		sql, ok := e.Violations(context.Background(), mustParse(t, c.rule).Rules[0], target)
 		got := "none"
 		if ok {
 			_, rows, err := d.Query(context.Background(), "SELECT string_agg(id, ' ' ORDER BY id) FROM ("+sql+")")

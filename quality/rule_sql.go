@@ -12,20 +12,45 @@ import (
 // gives one number; without, it gives rows of the table, and the share of the
 // table's rows that are among them is what counts.
 func planCustomSQL(p *plan, r *Rule) (judge, error) {
-	param := r.Parameters[0]
-	s, err := fragment(unescapeQuotes(param.Value))
+	head, s, err := p.statement(r.Parameters[0])
 	if err != nil {
-		return nil, misplaced{param.Pos, fmt.Errorf("CustomSql: %w", err)}
+		return nil, err
 	}
-	s = strings.TrimSpace(s)
 	p.reads("its statement may ask for any row")
 	if r.Condition != nil || r.measures {
 		if r.Threshold != nil {
 			return nil, misplaced{r.Threshold.Pos, fmt.Errorf("CustomSql with a condition measures a number, which takes no threshold")}
 		}
-		return p.customNumber(r, s), nil
+		return p.customNumber(r, head, s), nil
 	}
-	return p.customRows(r, s), nil
+	return p.customRows(r, head, s), nil
+}
+
+// statement is that of a CustomSql, and what must stand before it.
+func (p *plan) statement(param Parameter) (head, s string, err error) {
+	if s, err = fragment(unescapeQuotes(param.Value)); err != nil {
+		return "", "", misplaced{param.Pos, fmt.Errorf("CustomSql: %w", err)}
+	}
+	head, s = p.with(strings.TrimSpace(s))
+	return head, s, nil
+}
+
+// sharedColumns are the columns that the statement gives and the table has.
+func (p *plan) sharedColumns(ctx context.Context, head, s string) ([]string, error) {
+	a := p.query(ctx, head+"SELECT * FROM (\n"+s+"\n) AS q LIMIT 0")
+	if a.err != nil {
+		return nil, a.err
+	}
+	var shared []string
+	for _, c := range a.columns {
+		if col, err := p.target.find(c); err == nil && !slices.Contains(shared, Ident(col.Name)) {
+			shared = append(shared, Ident(col.Name))
+		}
+	}
+	if len(shared) == 0 {
+		return nil, fmt.Errorf("the statement gives no column of %s, so its rows cannot be told; select some", p.target.Name)
+	}
+	return shared, nil
 }
 
 // with gives what opens a statement in which s knows the target as primary and the
@@ -82,8 +107,7 @@ func quoteAlias(s, alias string) string {
 	return b.String()
 }
 
-func (p *plan) customNumber(r *Rule, s string) judge {
-	head, s := p.with(s)
+func (p *plan) customNumber(r *Rule, head, s string) judge {
 	sql := head + "SELECT * FROM (\n" + s + "\n) AS q"
 	return func(ctx context.Context) outcome {
 		a := p.query(ctx, sql)
@@ -101,23 +125,13 @@ func (p *plan) customNumber(r *Rule, s string) judge {
 	}
 }
 
-func (p *plan) customRows(r *Rule, s string) judge {
-	head, s := p.with(s)
+func (p *plan) customRows(r *Rule, head, s string) judge {
 	return func(ctx context.Context) outcome {
-		a := p.query(ctx, head+"SELECT * FROM (\n"+s+"\n) AS q LIMIT 0")
-		if a.err != nil {
-			return erred(a.err)
+		shared, err := p.sharedColumns(ctx, head, s)
+		if err != nil {
+			return erred(err)
 		}
-		var shared []string
-		for _, c := range a.columns {
-			if col, err := p.target.find(c); err == nil && !slices.Contains(shared, Ident(col.Name)) {
-				shared = append(shared, Ident(col.Name))
-			}
-		}
-		if len(shared) == 0 {
-			return erred(fmt.Errorf("the statement gives no column of %s, so its rows cannot be told; select some", p.target.Name))
-		}
-		a = p.query(ctx, head+returned(s, shared))
+		a := p.query(ctx, head+returned(s, shared))
 		if a.err != nil {
 			return erred(a.err)
 		}

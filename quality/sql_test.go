@@ -64,7 +64,7 @@ func TestGoldenSQL(t *testing.T) {
 			got := "-- " + strings.ReplaceAll(strings.TrimSpace(rs.String()), "\n", "\n-- ") + "\n" +
 				strings.Join(rec.statements, ";\n\n") + ";\n"
 			for _, r := range rs.Rules {
-				if sql, ok := e.Violations(r, barsTarget); ok {
+				if sql, ok := e.Violations(context.Background(), r, barsTarget); ok {
 					got += fmt.Sprintf("\n-- rows that break %s\n%s;\n", r, sql)
 				}
 			}

@@ -29,3 +29,11 @@ WITH "primary" AS (SELECT * FROM "prod"."bars_1d"),
 SELECT * FROM (
 select count(*) from "ops.runs" r where x.ops.runs = 'ops.runs' and "ops.runs".state = 1
 ) AS q;
+
+-- rows that break CustomSql "select symbol, ts from primary where close > 0 -- all" with threshold > 0.9
+WITH "primary" AS (SELECT * FROM "prod"."bars_1d")
+SELECT "symbol", "ts", "close", "volume", "final", "amount", "seen", "note"
+FROM "prod"."bars_1d" AS "primary"
+WHERE (NOT EXISTS (SELECT 1 FROM (
+select symbol, ts from "primary" where close > 0
+) AS q WHERE q."symbol" IS NOT DISTINCT FROM "primary"."symbol" AND q."ts" IS NOT DISTINCT FROM "primary"."ts"));

@@ -20,12 +20,12 @@ FROM "prod"."bars_1d" AS "primary";
 -- rows that break ColumnLength "note" between 1 and 9
 SELECT "symbol", "ts", "close", "volume", "final", "amount", "seen", "note"
 FROM "prod"."bars_1d" AS "primary"
-WHERE (NOT (COALESCE(length("note"), 0) > 1 AND COALESCE(length("note"), 0) < 9));
+WHERE (NOT COALESCE(COALESCE(length("note"), 0) > 1 AND COALESCE(length("note"), 0) < 9, FALSE));
 
 -- rows that break ColumnLength "note" not in [0, 4]
 SELECT "symbol", "ts", "close", "volume", "final", "amount", "seen", "note"
 FROM "prod"."bars_1d" AS "primary"
-WHERE (NOT (NOT (COALESCE(length("note"), 0) IN (0, 4))));
+WHERE (NOT COALESCE(NOT (COALESCE(length("note"), 0) IN (0, 4)), FALSE));
 
 -- rows that break ColumnDataType "note" = "INTEGER"
 SELECT "symbol", "ts", "close", "volume", "final", "amount", "seen", "note"
