@@ -288,4 +288,10 @@ func TestRollbackAfterACutOffRun(t *testing.T) {
 	f.must(err)
 	f.want("the lake", cut(f.whole()), cut(states[2]))
 	f.want("held", len(done.Held), 2)
+	left, err := filepath.Glob(filepath.Join(f.dir, "buckets", "staging", "*"))
+	f.must(err)
+	f.want("left of the run", left, []string{})
+	bars, err := f.cat.LoadTable(ctx, "prod", "bars_1d")
+	f.must(err)
+	f.want("its candidate", bars.SnapshotByName("run-"+r.id) == nil, true)
 }
