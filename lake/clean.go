@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -80,6 +81,23 @@ type cleaned struct {
 	Result    CleanResult       `json:"result"`
 	Conflicts map[string][]Skip `json:"conflicts"` // by table
 }
+
+// unfit counts the rows of unfinished bars that are in conflict with their series.
+func (c cleaned) unfit() (n int64) {
+	for _, g := range c.Result.Groups {
+		if g.Outcome == OutcomeOpen && skipped(g, c.Conflicts[g.Table]) {
+			n += g.Rows
+		}
+	}
+	return n
+}
+
+// quarantined counts the rows that are set aside before their bars are compared.
+func (c cleaned) quarantined() int64 {
+	return c.Result.Rows(OutcomeRejected) + c.Bad + c.unfit()
+}
+
+func (c cleaned) notFinal() int64 { return c.Result.Rows(OutcomeOpen) - c.unfit() }
 
 // An input is an object on its way through Clean: a local file with the lines of it that
 // are good.
@@ -161,9 +179,14 @@ func (l *Lake) Clean(ctx context.Context, run Run) error {
 	if err := l.quarantineRejected(ctx, run, note); err != nil {
 		return err
 	}
+	for _, table := range slices.Sorted(maps.Keys(note.Conflicts)) {
+		if err := l.quarantineSkipped(ctx, run, note, OutcomeOpen, table, note.Conflicts[table]); err != nil {
+			return err
+		}
+	}
 	fault.Point("clean.quarantined")
 	err = run.UpdateCounts(ctx, func(c *tickerlake.Counts) {
-		*c = tickerlake.Counts{Read: lines, Quarantined: note.Result.Rows(OutcomeRejected) + note.Bad, NotFinal: note.Result.Rows(OutcomeOpen)}
+		*c = tickerlake.Counts{Read: lines, Quarantined: note.quarantined(), NotFinal: note.notFinal()}
 	})
 	if err != nil {
 		return err

@@ -535,3 +535,36 @@ func TestIntraday(t *testing.T) {
 	f.want("rows", f.rows("prod.bars_1m", "ts, close"), []string{"2026-02-27 14:30:00 10", "2026-03-02 14:31:00 10"})
 	f.want("files, one a month", len(f.view("prod.bars_1m").Files), 2)
 }
+
+// TestRowsThatShareAPlace: of lines of one fetch with the same row number those are
+// quarantined that are meant, with their own reasons.
+func TestRowsThatShareAPlace(t *testing.T) {
+	for _, sorted := range []bool{false, true} {
+		f := newFixture(t)
+		f.sorted = sorted
+		line := func(d doc) string { return string(f.document(d)) }
+		f.put(line(good("AAPL", "2026-02-25", 10)), line(good("AAPL", "2026-02-26", 10).with("high", 5)), line(good("AAPL", "2026-02-27", 0)),
+			line(good("MSFT", "2026-02-27", 7).with("row", 1.5)), line(good("MSFT", "2026-02-26", 7).with("row", 2.5)), line(good("IBM", "2026-02-26", -1).with("row", 7)))
+		f.want("counts", f.run(), tickerlake.Counts{Read: 6, Inserted: 1, Quarantined: 5})
+		var got []string
+		for _, q := range f.events.quarantined() {
+			got = append(got, fmt.Sprint(q.Line, " ", q.Symbol, " ", q.Table, " ", q.Reason))
+		}
+		f.want("quarantine", got, []string{"2 AAPL bars_1d high is below open", "3 AAPL bars_1d open is not above zero", "4 MSFT bars_1d row cannot be read: 1.5",
+			"5 MSFT bars_1d row cannot be read: 2.5", "6 IBM bars_1d open is not above zero"})
+	}
+}
+
+// TestUnfinishedBarInConflict: it is quarantined, as a final one would be.
+func TestUnfinishedBarInConflict(t *testing.T) {
+	f := newFixture(t)
+	f.put(good("AAPL", "2026-02-26", 10))
+	f.run()
+	f.put(good("AAPL", "2026-03-02", 11).with("final", false, "basis", "raw"), good("AAPL", "2026-03-02", 12).with("final", false))
+	f.want("counts", f.run(), tickerlake.Counts{Read: 2, Quarantined: 1, NotFinal: 1})
+	f.want("latest", f.rows("prod.latest", "symbol, close"), []string{"AAPL 12"})
+	q := f.events.quarantined()
+	if len(q) != 1 || q[0].Line != 1 || !strings.Contains(q[0].Reason, "basis raw where the table has split") {
+		t.Errorf("quarantined %+v", q)
+	}
+}

@@ -80,7 +80,7 @@ func (l *Lake) build(ctx context.Context, run Run, c candidates) error {
 	slices.Sort(order)
 	done := 0
 	counts := run.Counts()
-	counts = tickerlake.Counts{Read: counts.Read, NotFinal: note.Result.Rows(OutcomeOpen), Quarantined: note.Result.Rows(OutcomeRejected) + note.Bad}
+	counts = tickerlake.Counts{Read: counts.Read, NotFinal: note.notFinal(), Quarantined: note.quarantined()}
 	for _, name := range order {
 		skips := slices.Concat(note.Conflicts[name], c.SetAside[name])
 		b := &builder{lake: l, run: run.ID(), name: name, build: c.Build, skips: skips, groups: note.Result.Groups, rows: all}
@@ -93,7 +93,7 @@ func (l *Lake) build(ctx context.Context, run Run, c candidates) error {
 		}
 		c.Tables = append(c.Tables, made)
 		counts = add(counts, made.Counts)
-		if err := l.quarantineSkipped(ctx, run, note, name, skips); err != nil {
+		if err := l.quarantineSkipped(ctx, run, note, OutcomeBars, name, skips); err != nil {
 			return err
 		}
 	}
