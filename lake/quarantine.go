@@ -140,7 +140,7 @@ func (l *Lake) quarantineRows(ctx context.Context, run Run, note cleaned, which 
 		if found < len(wanted) {
 			// The engine reads some line otherwise than this program: twice the same key.
 			run.Log().WarnContext(ctx, "lines that are set aside are sought one by one", "object", key, "rows", len(wanted), "found", found)
-			if err := l.eachLine(ctx, key, doubt); err != nil {
+			if err := l.goodLines(ctx, key, doubt); err != nil {
 				return err
 			}
 		}
@@ -270,7 +270,7 @@ func readRawRow(text []byte) (rawRow, error) {
 // those whose place others have as well. It tells for how many of wanted there is a line.
 func (l *Lake) quarantineLines(ctx context.Context, q *quarantine, key string, wanted map[string]tickerlake.Quarantined, shared map[string]bool, doubtful func(catalog.Line) error) (int, error) {
 	met := map[string]bool{}
-	err := l.eachLine(ctx, key, func(line catalog.Line) error {
+	err := l.goodLines(ctx, key, func(line catalog.Line) error {
 		raw, err := readRawRow(line.Text)
 		if err != nil {
 			return err
@@ -291,8 +291,8 @@ func (l *Lake) quarantineLines(ctx context.Context, q *quarantine, key string, w
 	return len(met), err
 }
 
-// eachLine calls f for each good line of an object, which it may keep.
-func (l *Lake) eachLine(ctx context.Context, key string, f func(catalog.Line) error) error {
+// goodLines calls f for each good line of an object, which it may keep.
+func (l *Lake) goodLines(ctx context.Context, key string, f func(catalog.Line) error) error {
 	body, err := l.Raw.Open(ctx, key)
 	if err != nil {
 		return err
