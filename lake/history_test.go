@@ -41,6 +41,7 @@ func historyTimes(table string) (out []time.Time) {
 // A history plays random steps on a lake and on its model, and compares them.
 type history struct {
 	*fixture
+	seed   uint64
 	rand   *rand.Rand
 	model  *model
 	market market
@@ -54,7 +55,7 @@ type history struct {
 // play plays the history of a seed and compares after every step.
 func play(t *testing.T, seed uint64) {
 	t.Helper()
-	h := &history{fixture: newFixtureIn(t, fastDir(t)), rand: rand.New(rand.NewPCG(seed, 7)), market: market{}}
+	h := &history{fixture: newFixtureIn(t, fastDir(t)), seed: seed, rand: rand.New(rand.NewPCG(seed, 7)), market: market{}}
 	h.model = newModel(h.rand.IntN(3) > 0)
 	h.again()
 	defer func() {
@@ -87,6 +88,7 @@ func fastDir(t *testing.T) string {
 // again gives an opened lake what it is configured with.
 func (h *history) again() {
 	h.lake.Remove = map[string]bool{"test": h.model.remove}
+	h.lake.Tidy = lake.Config{FileMB: 1, Snapshots: 2 + int(h.seed%3), Ops: 400 * 24 * tickerlake.Duration(time.Hour), Queries: 45 * 24 * tickerlake.Duration(time.Hour)}
 }
 
 func (h *history) say(format string, args ...any) {
@@ -95,7 +97,7 @@ func (h *history) say(format string, args ...any) {
 
 func (h *history) step() {
 	h.now = h.now.Add(time.Minute)
-	switch n := h.rand.IntN(20); {
+	switch n := h.rand.IntN(22); {
 	case n < 7:
 		for range 1 + h.rand.IntN(3) {
 			h.fetch()
@@ -106,7 +108,9 @@ func (h *history) step() {
 		h.deliverTwice()
 	case n < 17:
 		h.runOnce(h.rand.IntN(6) == 0, h.rand.IntN(4) == 0)
-	case n < 19:
+	case n < 18:
+		h.tidy(h.rand.IntN(2) == 0)
+	case n < 20:
 		h.rollback(h.rand.IntN(3) == 0)
 	default:
 		h.release()
@@ -145,7 +149,40 @@ func (h *history) rollback(crash bool) {
 	if at == "rollback.begun" {
 		return // nothing was decided
 	}
-	h.model.rollback(table, to.ID)
+	h.model.rollback(table, to.Seq)
+}
+
+// tidy merges files and lets go of what is old; it may crash on the way and is repeated
+// then.
+func (h *history) tidy(crash bool) {
+	ctx := context.Background()
+	points := -1
+	if crash {
+		points = h.rand.IntN(8)
+	}
+	h.runs++
+	r := newRun(h.fixture)
+	r.id = "tidy" + r.id
+	t := h.lake.NewTidy(lake.TidyOptions{})
+	jobs := []func() error{
+		func() error { return t.Compact(ctx, r) }, func() error { return t.Expire(ctx, r) }, func() error { return t.Retain(ctx, r) },
+		func() error { return t.Ops(ctx, r) }, func() error { return t.Collect(ctx, r) },
+	}
+	at := ""
+	for i := 0; i < len(jobs); i++ {
+		point, err := h.crashing(&points, jobs[i])
+		h.must(err)
+		if point != "" {
+			at, t = point, h.lake.NewTidy(lake.TidyOptions{})
+			i--
+		}
+	}
+	h.must(h.lake.Finish(r.id))
+	done := ""
+	for _, x := range t.Report().Tables {
+		done += fmt.Sprintf(" %s: %d files of %d, %d snapshots expired, %d files deleted;", x.Table, x.FilesAfter, x.FilesBefore, x.SnapshotsExpired, x.FilesDeleted)
+	}
+	h.say("tidy, crash at %q:%s", at, done)
 }
 
 // release frees all that is held, or one object of it.
@@ -336,10 +373,8 @@ func (h *history) runOnce(crash, gate bool) {
 	if !r.counts.Conserved() {
 		h.Errorf("rows are not conserved: %+v", r.counts)
 	}
-	counts := r.counts
-	counts.Withdrawn, counts.Removed = 0, 0 // the model does not count them
-	h.want("counts", counts, plan.counts)
-	h.model.publish(plan, func(table string) int64 { return h.view("prod." + table).Snapshot })
+	h.want("counts", r.counts, plan.counts)
+	h.model.publish(plan)
 }
 
 func valuesOf(m map[string]bool) (out []bool) {

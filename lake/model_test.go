@@ -88,7 +88,6 @@ func (t *modelTable) clone() *modelTable {
 
 // A modelSnapshot is a state of a table that a rollback can return to.
 type modelSnapshot struct {
-	id    int64
 	seq   int
 	state *modelTable
 }
@@ -277,8 +276,8 @@ func (t *modelTable) withdrawn(k modelKey, best map[modelKey]modelRow, fetches [
 	return time.Time{}, false
 }
 
-// publish makes a planned run true. head gives the snapshot that a changed table has.
-func (m *model) publish(r modelRun, head func(table string) int64) {
+// publish makes a planned run true.
+func (m *model) publish(r modelRun) {
 	m.seq++
 	for _, o := range r.objects {
 		o.state, o.replay = "published", 0
@@ -294,7 +293,7 @@ func (m *model) publish(r modelRun, head func(table string) int64) {
 	for name, t := range r.tables {
 		m.tables[name] = t
 		if r.changed[name] {
-			m.snapshots[name] = append(m.snapshots[name], modelSnapshot{id: head(name), seq: m.seq, state: t.clone()})
+			m.snapshots[name] = append(m.snapshots[name], modelSnapshot{seq: m.seq, state: t.clone()})
 		}
 	}
 }
@@ -308,10 +307,10 @@ func (m *model) fail(r modelRun) {
 	}
 }
 
-// rollback returns a table to a snapshot.
-func (m *model) rollback(table string, id int64) {
+// rollback returns a table to what it was after a publication.
+func (m *model) rollback(table string, seq int64) {
 	list := m.snapshots[table]
-	i := slices.IndexFunc(list, func(s modelSnapshot) bool { return s.id == id })
+	i := slices.IndexFunc(list, func(s modelSnapshot) bool { return s.seq == int(seq) })
 	s := list[i]
 	m.snapshots[table] = list[:i+1]
 	m.tables[table] = s.state.clone()
