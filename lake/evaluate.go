@@ -99,7 +99,7 @@ func (l *Lake) judgeOf(v View) quality.Engine {
 // target is a table as rules see it: its rows, and those of each partition.
 func (l *Lake) target(v View) (quality.Target, error) {
 	t := quality.Target{Name: v.Database + "." + v.Name, From: l.rows(v), Columns: qualityColumns(v.Columns)}
-	if len(v.data) == 0 {
+	if len(v.data) == 0 || !v.AsOf.IsZero() {
 		return t, nil
 	}
 	t.PartedBy = "ts"
@@ -168,7 +168,11 @@ func qualityColumns(columns []Column) []quality.Column {
 
 // rows is the SQL text that stands for the rows of a view.
 func (l *Lake) rows(v View) string {
-	if v.Format != NDJSON || len(v.Files) == 0 {
+	switch {
+	case len(v.Files) > 0 && v.AsOf.IsZero() && slices.Equal(v.Columns, BarColumns):
+		// Files of bars have had all columns from the first version on.
+		return "(SELECT * FROM " + l.Engine.Relation(v.Files) + ")"
+	case len(v.Files) == 0 || v.Format != NDJSON:
 		return l.Rows(v)
 	}
 	rows := "SELECT * FROM " + l.Engine.Relation(v.Files, v.Columns...)

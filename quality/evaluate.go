@@ -154,6 +154,7 @@ func (e Engine) evaluation(rs *Ruleset, t Target) (*evaluation, error) {
 // plan prepares one rule for what m measures.
 func (v *evaluation) plan(r *Rule, m *measures, now time.Time) (*plan, judge, error) {
 	p := &plan{dialect: v.engine.Dialect, target: m.target, now: now, measures: m, files: v.engine.Files, earlier: v.engine.earlier}
+	p.target, r = m.target.judging(r)
 	j, err := p.rule(r)
 	return p, j, err
 }
@@ -227,6 +228,28 @@ func (v *evaluation) leaf(r *Rule) (*plan, judge, error) {
 		}
 	}
 	return p, j, nil
+}
+
+// judging is the target and the rule without the rows that need not satisfy it, if it
+// judges single rows.
+func (t Target) judging(r *Rule) (Target, *Rule) {
+	if t.Waived == "" {
+		return t, r
+	}
+	switch r.Type {
+	case "IsComplete", "Completeness", "ColumnValues", "ColumnLength", "ColumnDataType", "DataFreshness", "IsUnique", "Uniqueness", "IsPrimaryKey":
+		c := *r
+		// A line feed ends a comment of the rule's.
+		if c.Where = "NOT " + t.Waived; r.Where != "" {
+			c.Where = "(" + r.Where + "\n) AND NOT " + t.Waived
+		}
+		return t, &c
+	case "ReferentialIntegrity", "CustomSql":
+		if r.Condition == nil || r.Type == "ReferentialIntegrity" {
+			t.From = "(SELECT * FROM " + t.From + " AS w WHERE NOT " + t.Waived + ")"
+		}
+	}
+	return t, r
 }
 
 // limited says with each outcome that it is that of touched parts.

@@ -389,3 +389,38 @@ func TestFind(t *testing.T) {
 		}
 	}
 }
+
+// Rows that are waived break no rule over single rows, and count in all others.
+func TestWaivedRows(t *testing.T) {
+	d := openDatabase(t)
+	d.exec(t, "CREATE TABLE w AS SELECT * FROM (VALUES ('A', TIMESTAMP '2025-01-01', 1.0::DOUBLE, false), ('B', TIMESTAMP '2025-01-01', NULL, true), ('B', TIMESTAMP '2026-01-01', 2, false)) v(symbol, ts, close, waived)")
+	target := quality.Target{Name: "w", From: "(SELECT * FROM w)", Columns: columnsOf("symbol string; ts timestamp; close double"), PartedBy: "ts", Waived: "waived",
+		Sources: map[string]quality.Source{"other": {From: "(SELECT 'A' AS symbol)", Columns: columnsOf("symbol string")}}}
+	for _, year := range []string{"2025", "2026"} {
+		target.Parts = append(target.Parts, quality.Part{Key: year, From: "(SELECT * FROM w WHERE year(ts) = " + year + ")"})
+	}
+	const rules = `IsComplete "close", Completeness "close" = 1 where "close is null -- or not", ColumnValues "close" between 0 and 3, IsUnique "symbol", RowCount = 3,
+		ReferentialIntegrity "symbol" "other.symbol" = 0.5, CustomSql "select symbol, ts from primary where close > 0", ColumnLength "symbol" = 1, (IsComplete "close") and (RowCount > 2), IsPrimaryKey "close"`
+	e := quality.Engine{Querier: d, Dialect: quality.DuckDB, Clock: fixedClock, State: &memory{}}
+	for range 2 {
+		res, err := e.Evaluate(context.Background(), mustParse(t, rules), target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range res.RuleResults {
+			if r.Result != quality.Pass {
+				t.Errorf("%s: %s", r.Description, r.EvaluationMessage)
+			}
+		}
+	}
+	for rule, want := range map[string]int{`IsComplete "close"`: 0, `CustomSql "select symbol, ts from primary where close > 1"`: 1, `ColumnValues "close" > 1`: 1, `ReferentialIntegrity "symbol" "other.symbol" = 1`: 1, `IsUnique "symbol"`: 0} {
+		sql, ok := e.Violations(context.Background(), mustParse(t, rule).Rules[0], target)
+		if !ok {
+			t.Fatal(rule)
+		}
+		_, rows, err := d.Query(context.Background(), sql)
+		if err != nil || len(rows) != want {
+			t.Errorf("%s is broken by %d rows (%v), want %d:\n%s", rule, len(rows), err, want, sql)
+		}
+	}
+}

@@ -33,6 +33,10 @@ type Target struct {
 	// is a column whose value decides the part of a row: equal values, one part.
 	Parts    []Part
 	PartedBy string
+	// Waived is the name of a boolean column of From, and of the From of each part, that
+	// is true for rows which rules over single rows leave out; a name that needs no
+	// quotes. Empty: there are none.
+	Waived string
 }
 
 // A Source is a relation beside the target.

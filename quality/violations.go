@@ -55,6 +55,7 @@ func (o *objections) to(ctx context.Context, r *Rule) (condition string, ok bool
 		return a + "\n   OR " + b, true
 	}
 	p := o.plan
+	_, r = p.target.judging(r)
 	settled, err := r.settle(p.earlier(ctx))
 	if err != nil {
 		return "", false
@@ -69,6 +70,9 @@ func (o *objections) to(ctx context.Context, r *Rule) (condition string, ok bool
 	broken, err := o.broken(ctx, settled)
 	if err != nil || broken == "" {
 		return "", false
+	}
+	if t := p.target; t.Waived != "" && r.Where == "" {
+		w = "NOT " + t.Waived
 	}
 	return "(" + both(w, broken) + ")", true
 }
