@@ -23,7 +23,7 @@ func (l *Lake) Evaluate(ctx context.Context, rules *quality.Ruleset, v View) (*q
 	if err != nil {
 		return nil, err
 	}
-	if target.Sources, err = l.sources(ctx, rules, v, table.MainBranch); err != nil {
+	if err := l.beside(ctx, &target, rules, v, table.MainBranch); err != nil {
 		return nil, err
 	}
 	return l.judgeOf(v).Evaluate(ctx, rules, target)
@@ -51,7 +51,7 @@ func (l *Lake) Breaking(ctx context.Context, r *quality.Rule, v View, limit int6
 		return out, err
 	}
 	one := &quality.Ruleset{Rules: []*quality.Rule{r}}
-	if target.Sources, err = l.sources(ctx, one, v, table.MainBranch); err != nil {
+	if err := l.beside(ctx, &target, one, v, table.MainBranch); err != nil {
 		return out, err
 	}
 	e := l.judgeOf(v)
@@ -93,7 +93,26 @@ func (l *Lake) Breaking(ctx context.Context, r *quality.Rule, v View, limit int6
 
 // judgeOf is the engine that judges a table.
 func (l *Lake) judgeOf(v View) quality.Engine {
-	return quality.Engine{Querier: l.Engine, Dialect: l.Dialect, Clock: l.Clock, State: kept{l.Catalog, v.Name, false}}
+	return quality.Engine{Querier: l.Engine, Dialect: l.Dialect, Clock: l.Clock, Files: objects{l}, State: kept{l.Catalog, v.Name, false}}
+}
+
+// beside adds to a target what rules may name beside it: other tables, as they are on
+// the branch if they are there, and the files that hold the rows.
+func (l *Lake) beside(ctx context.Context, t *quality.Target, rules *quality.Ruleset, v View, branch string) (err error) {
+	if t.Sources, err = l.sources(ctx, rules, v, branch); err != nil {
+		return err
+	}
+	if anyRule(rules, func(r *quality.Rule) bool { return strings.HasPrefix(r.Type, "File") && len(r.Parameters) == 0 }) {
+		t.Files, err = l.filesOf(v)
+	}
+	return err
+}
+
+// anyRule reports whether f is true for a rule or analyzer, or for a part of one.
+func anyRule(rules *quality.Ruleset, f func(r *quality.Rule) bool) bool {
+	var visit func(r *quality.Rule) bool
+	visit = func(r *quality.Rule) bool { return f(r) || slices.ContainsFunc(r.Nested, visit) }
+	return slices.ContainsFunc(rules.Rules, visit) || slices.ContainsFunc(rules.Analyzers, visit)
 }
 
 // target is a table as rules see it: its rows, and those of each partition.
@@ -123,25 +142,21 @@ func (l *Lake) target(v View) (quality.Target, error) {
 	return t, nil
 }
 
-// candidate is the target of a candidate: partitions that differ from those of main
-// are the ones that its run has touched.
-func (l *Lake) candidate(ctx context.Context, v View) (quality.Target, error) {
-	t, err := l.target(v)
-	if err != nil || l.Scope != quality.Touched {
-		return t, err
-	}
-	main, err := l.tableView(ctx, v.Name, table.MainBranch)
+// touch marks the partitions of a candidate that its run has touched: those that main
+// does not have.
+func (l *Lake) touch(ctx context.Context, t *quality.Target, name string) error {
+	main, err := l.tableView(ctx, name, table.MainBranch)
 	if err != nil {
-		return t, err
+		return err
 	}
 	before, err := l.target(main)
 	if err != nil {
-		return t, err
+		return err
 	}
 	for i, p := range t.Parts {
 		t.Parts[i].Touched = !slices.ContainsFunc(before.Parts, func(b quality.Part) bool { return b.Key == p.Key })
 	}
-	return t, nil
+	return nil
 }
 
 // measuresVersion is part of what names the content of a partition: what was kept by
@@ -248,19 +263,13 @@ func (l *Lake) sources(ctx context.Context, rules *quality.Ruleset, judged View,
 // mentions is the text in which rules may name tables, in lower case.
 func mentions(rules *quality.Ruleset) string {
 	var b strings.Builder
-	var visit func(r *quality.Rule)
-	visit = func(r *quality.Rule) {
+	anyRule(rules, func(r *quality.Rule) bool {
 		for _, p := range r.Parameters {
 			b.WriteString(strings.ToLower(p.Value))
 			b.WriteByte('\n')
 		}
-		for _, n := range r.Nested {
-			visit(n)
-		}
-	}
-	for _, r := range slices.Concat(rules.Rules, rules.Analyzers) {
-		visit(r)
-	}
+		return false
+	})
 	b.WriteString(strings.ToLower(rules.Primary + "\n" + strings.Join(rules.Additional, "\n")))
 	return b.String()
 }

@@ -103,8 +103,14 @@ func TestTheGateReadsWhatIsNew(t *testing.T) {
 	f.put(good("MSFT", "2011-03-05", 12).with("fetch_id", "f3", "fetched_at", "2026-03-02T21:40:00.000000Z"))
 	f.want("years read for a changed bar", f.judging(rules).partitions(), []string{"2011"})
 
+	// So does the search for the symbols that break a rule.
+	f.put(good("MSFT", "2013-03-05", 5000).with("fetch_id", "f4", "fetched_at", "2026-03-02T21:50:00.000000Z"), good("AAPL", "2013-03-08", 7).with("fetch_id", "f4"))
+	heard := f.judging(rules)
+	f.want("years read for a bar that breaks a rule", heard.partitions(), []string{"2013"})
+	f.want("set aside", len(f.events.quarantined()), 1)
+
 	// check uses what is kept, and leaves no trace.
-	heard := &listener{Engine: f.engine}
+	heard = &listener{Engine: f.engine}
 	f.lake.Engine = heard
 	res, err := f.lake.Evaluate(context.Background(), f.lake.Rules, f.view("prod.bars_1d"))
 	f.must(err)
@@ -115,7 +121,7 @@ func TestTheGateReadsWhatIsNew(t *testing.T) {
 	res, err = f.lake.Evaluate(context.Background(), other, f.view("prod.bars_1d"))
 	f.must(err)
 	f.want("another rule reads", len(heard.partitions()), 20)
-	f.want("and fails", res.RuleResults[0].EvaluationMessage, `high is not > 11.5 in 79 of 81 rows, the least value is 10`)
+	f.want("and fails", res.RuleResults[0].EvaluationMessage, `high is not > 11.5 in 80 of 82 rows, the least value is 7`)
 	_, again = f.kept()
 	f.want("values kept after a check", again, values)
 }
@@ -180,3 +186,38 @@ func TestRulesNameTables(t *testing.T) {
 }
 
 var _ lake.Engine = &listener{}
+
+// Rules on files see the raw bucket, and without a path the files of the table.
+func TestRulesOnFiles(t *testing.T) {
+	f := newFixture(t)
+	f.put(good("AAPL", "2025-02-26", 10), good("AAPL", "2026-02-26", 11))
+	f.put(good("MSFT", "2026-02-26", 20))
+	f.putBody("inbox/a.csv", []byte("12345"))
+	f.putBody("inbox/b.csv", []byte("12345"))
+	_, err := f.gated(`Rules = [
+		FileSize "s3://raw/inbox/" between 4 B and 6 B,
+		FileSize "s3://raw/inbox/a.csv" = 5 B,
+		FileSize "raw/bars/" > 10 B,
+		FileUniqueness "s3://raw/inbox/" < 1,
+		FileSize > 100 B
+	]`)
+	f.must(err)
+	for _, e := range f.events.events["quality_results"] {
+		q := e.(tickerlake.QualityResult)
+		files := map[string]string{`FileSize "s3://raw/inbox/" between 4 B and 6 B`: "2", `FileSize "s3://raw/inbox/a.csv" = 5 B`: "1", `FileSize "raw/bars/" > 10 B`: "2",
+			`FileUniqueness "s3://raw/inbox/" < 1`: "2", `FileSize > 100 B`: "2"}[q.Rule]
+		if !strings.Contains(q.Metrics, `"Dataset.*.FileCount":`+files) {
+			t.Errorf("%s has %s, want %s files", q.Rule, q.Metrics, files)
+		}
+	}
+	_, err = f.gated(`Rules = [ FileSize "s3://elsewhere/x/" > 1 B ]`)
+	f.must(err) // nothing new, no candidate
+	rs, err := quality.Parse(`Rules = [ FileSize "s3://elsewhere/x/" > 1 B, FileUniqueness > 0.9 ]`)
+	f.must(err)
+	res, err := f.lake.Evaluate(context.Background(), rs, f.view("prod.bars_1d"))
+	f.must(err)
+	if r := res.RuleResults[0]; r.Result != quality.Erred || !strings.Contains(r.EvaluationMessage, "s3://elsewhere/x/: is no place of this lake") {
+		t.Errorf("%s: %s", r.Result, r.EvaluationMessage)
+	}
+	f.want("content of the table's files", string(res.RuleResults[1].Result), "PASS")
+}

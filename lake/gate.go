@@ -95,11 +95,16 @@ func (l *Lake) judge(ctx context.Context, run Run, c candidates) (failed []strin
 		if err != nil {
 			return nil, nil, err
 		}
-		target, err := l.candidate(ctx, v)
+		target, err := l.target(v)
 		if err != nil {
 			return nil, nil, err
 		}
-		if target.Sources, err = l.sources(ctx, l.Rules, v, branchOf(run.ID())); err != nil {
+		if l.Scope == quality.Touched {
+			if err := l.touch(ctx, &target, v.Name); err != nil {
+				return nil, nil, err
+			}
+		}
+		if err := l.beside(ctx, &target, l.Rules, v, branchOf(run.ID())); err != nil {
 			return nil, nil, err
 		}
 		e := l.judgeOf(v)
@@ -131,6 +136,13 @@ func (l *Lake) judge(ctx context.Context, run Run, c candidates) (failed []strin
 func (l *Lake) breakers(ctx context.Context, e quality.Engine, r quality.RuleResult, target quality.Target, t Candidate) ([]Skip, error) {
 	if r.Rule == nil || r.Result != quality.Fail || len(t.New) == 0 {
 		return nil, nil
+	}
+	if len(e.WholeReads(&quality.Ruleset{Rules: []*quality.Rule{r.Rule}}, target)) == 0 || e.Scope == quality.Touched {
+		// What it takes to see a new row break the rule lies in its partition.
+		if err := l.touch(ctx, &target, t.Table); err != nil {
+			return nil, err
+		}
+		target, _ = target.OnlyTouched()
 	}
 	violations, ok := e.Violations(ctx, r.Rule, target)
 	if !ok {

@@ -145,7 +145,7 @@ func (e Engine) evaluation(rs *Ruleset, t Target) (*evaluation, error) {
 	t, err := t.primary(rs.Primary)
 	v := &evaluation{engine: e, now: e.Clock().UTC(), plans: map[*measures][]*plan{}, statistics: map[string]float64{}}
 	v.whole = newMeasures(e.Querier, e.State, t)
-	if part, ok := t.touched(); ok && e.Scope == Touched {
+	if part, ok := t.OnlyTouched(); ok && e.Scope == Touched {
 		v.touched = newMeasures(e.Querier, nil, part)
 	}
 	return v, err

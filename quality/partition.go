@@ -47,9 +47,9 @@ func (t Target) partedBy(idents []string) bool {
 	return err == nil && slices.Contains(idents, Ident(c.Name))
 }
 
-// touched is the target with the rows of touched parts only. It is not ok if that
-// is all of it, or if no part is known to be touched.
-func (t Target) touched() (Target, bool) {
+// OnlyTouched is the target with the rows of touched parts only. It is not ok, and the
+// whole target, if that is all of it or if no part is known to be touched.
+func (t Target) OnlyTouched() (Target, bool) {
 	var froms []string
 	n := 0
 	for _, p := range t.Parts {
