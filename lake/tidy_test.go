@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -479,4 +480,112 @@ func TestTidyDue(t *testing.T) {
 	f.tidy(lake.TidyOptions{})
 	publish(59)
 	f.want("59 publications after the next", due(), false)
+}
+
+// TestRollbackToADay: the last snapshot of a day can be gone back to when those before
+// and after it have expired, and the revisions of then with it. What is undone leaves no
+// tag.
+func TestRollbackToADay(t *testing.T) {
+	f := newFixture(t)
+	f.lake.Tidy = lake.Defaults()
+	f.lake.Tidy.Snapshots = 2
+	type state struct{ bars, revisions []string }
+	now := func() state {
+		revisions := f.rows("prod.bars_1d_revisions", everything+", replaced_at")
+		slices.Sort(revisions) // several of one key
+		return state{f.rows("prod.bars_1d", everything), revisions}
+	}
+	states := map[string]state{}
+	n := 0
+	fetch := func(symbol string) {
+		n++
+		f.now = f.now.Add(time.Minute)
+		f.put(good(symbol, "2026-02-27", 100+n).with("fetch_id", fmt.Sprintf("d%03d", n), "fetched_at", f.now.Format("2006-01-02T15:04:05.000000Z")))
+		f.run()
+	}
+	// No revisions on the first day, some on the second, none on the third, then many.
+	for _, day := range [][]string{{"A", "B", "C"}, {"A", "A", "B"}, {"D", "E"}, {"A", "B", "C", "A", "B", "C"}} {
+		for _, symbol := range day {
+			fetch(symbol)
+		}
+		states["day-"+f.now.Format(time.DateOnly)] = now()
+		f.now = f.now.AddDate(0, 0, 1)
+		f.tidy(lake.TidyOptions{})
+	}
+	fetch("A")
+	fetch("B")
+	fetch("C")
+	f.tidy(lake.TidyOptions{})
+	chain, err := f.lake.Snapshots(f.Context(), "bars_1d")
+	f.must(err)
+	var days []lake.Snapshot
+	for _, s := range chain {
+		if len(s.Tags) > 0 {
+			days = append(days, s)
+		}
+	}
+	f.want("days", len(days), len(states))
+	for _, s := range days {
+		f.want(s.Tags[0]+" can be gone back to: "+s.WhyNot, s.Target, true)
+		_, err := f.lake.Rollback(f.Context(), "bars_1d", s.ID)
+		f.must(err)
+		f.want(s.Tags[0], now(), states[s.Tags[0]])
+		left, err := f.lake.Snapshots(f.Context(), "bars_1d")
+		f.must(err)
+		f.want("head", left[0].ID, s.ID)
+		for ref := range f.table("bars_1d").Metadata().Refs() {
+			if ref != "main" && ref > s.Tags[0] {
+				t.Errorf("%s is left after a rollback to %s", ref, s.Tags[0])
+			}
+		}
+		f.tidy(lake.TidyOptions{})
+		f.want(s.Tags[0]+" after tidy", now(), states[s.Tags[0]])
+	}
+}
+
+// TestTidyManyCommits makes a commit of one small file again and again, tidies, and tells
+// how much less there is, as ratios. TICKERLAKE_COMMITS sets how many commits (50).
+func TestTidyManyCommits(t *testing.T) {
+	n := 50
+	if s := os.Getenv("TICKERLAKE_COMMITS"); s != "" {
+		var err error
+		if n, err = strconv.Atoi(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f := newFixture(t)
+	f.lake.Tidy = lake.Defaults()
+	f.lake.Tidy.Snapshots = n / 3
+	f.commits(n)
+	before := f.rows("prod.bars_1d", everything)
+	type measure struct{ scanned, files, data, metadata, plan float64 }
+	take := func() measure {
+		names, all := f.files("buckets/prod/bars_1d")
+		_, metadata := f.files("buckets/prod/bars_1d/metadata")
+		var times []time.Duration
+		for range 9 {
+			start := time.Now()
+			f.view("prod.bars_1d")
+			times = append(times, time.Since(start))
+		}
+		slices.Sort(times)
+		return measure{float64(len(f.view("prod.bars_1d").Files)), float64(len(names)), float64(all - metadata), float64(metadata), float64(times[4])}
+	}
+	a := take()
+	f.tidy(lake.TidyOptions{})
+	b := take()
+	t.Logf("%d commits, then tidy: a query reads %.0f files, %.0f before (%.0fx); on disk %.1fx fewer files, %.1fx fewer bytes of data, %.1fx of metadata; plan %.1fx faster",
+		n, b.scanned, a.scanned, a.scanned/b.scanned, a.files/b.files, a.data/b.data, a.metadata/b.metadata, a.plan/b.plan)
+	f.want("rows", f.rows("prod.bars_1d", everything), before)
+	f.want("files that a query reads", b.scanned, 1)
+	tags := 0 // of days that have passed meanwhile
+	for ref := range f.table("bars_1d").Metadata().Refs() {
+		if ref != "main" {
+			tags++
+		}
+	}
+	f.want("snapshots", len(f.table("bars_1d").Metadata().Snapshots()), n/3+tags)
+	if b.metadata > a.metadata {
+		t.Errorf("%.0f bytes of metadata have become %.0f", a.metadata, b.metadata)
+	}
 }
