@@ -184,6 +184,7 @@ func TestDetectAnomalies(t *testing.T) {
 		{"a season goes on", series(35, func(i int) float64 { return 100 + 80*math.Floor(float64(i%7)/6) + noise(i) }), 100, quality.Pass},
 		{"the high of a season", series(34, func(i int) float64 { return 100 + 80*math.Floor(float64(i%7)/6) + noise(i) }), 180, quality.Pass},
 		{"the high of a season at a wrong place", series(35, func(i int) float64 { return 100 + 80*math.Floor(float64(i%7)/6) + noise(i) }), 180, quality.Fail},
+		{"mostly equal", series(20, func(i int) float64 { return 100 + 20*float64(i%5/3)*float64(1-2*(i%2)) }), 115, quality.Pass},
 		{"a few, noisy", series(7, func(i int) float64 { return 100 + 10*noise(i) }), 125, quality.Pass},
 	} {
 		e := quality.Engine{Querier: d, Dialect: quality.DuckDB, Clock: fixedClock, History: &past{values: map[string][]float64{"Dataset.*.RowCount": c.earlier}}}

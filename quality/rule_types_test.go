@@ -75,6 +75,8 @@ func TestRuleTypes(t *testing.T) {
 		{`ColumnLength "Symbol" not in [0, NULL]`, quality.Fail, "Column.Symbol.LengthCompliance", 4.0 / 6},
 		{`ColumnLength "Symbol" not between 0 and 3 where "id = 6"`, quality.Pass, "", 0},
 		{`ColumnLength "Symbol" between 2 + 0 and 2 * 2 where "id = 6"`, quality.Pass, "", 0},
+		{`ColumnLength "Symbol" != NULL`, quality.Pass, "", 0},
+		{`ColumnLength "Symbol" in [NULL] where "id = 4"`, quality.Fail, "", 0},
 		{`ColumnLength "Symbol" = 0 where "id = 4"`, quality.Pass, "", 0},
 		{`ColumnLength "lot" > 0`, quality.Erred, "", 0},
 
