@@ -532,7 +532,7 @@ func (h *history) find(name string) *lake.View {
 // TestHistories plays a few hundred random histories; TICKERLAKE_HISTORIES sets how
 // many, TICKERLAKE_SEED the first.
 func TestHistories(t *testing.T) {
-	n, first := 300, uint64(1)
+	n, first := 200, uint64(1)
 	if testing.Short() {
 		n = 10
 	}
