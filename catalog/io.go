@@ -1,12 +1,14 @@
 package catalog
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net/url"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -32,7 +34,7 @@ var registerIO = sync.OnceFunc(func() {
 
 // Files resolves s3://bucket/key to Root/bucket/key and makes what it writes
 // durable: when a writer is closed, the file, its folder and every folder made for
-// it are on disk. A catalog commit that follows can rely on them.
+// it are on disk, and its checksum is recorded. A catalog commit that follows can rely on them.
 type Files struct{ Root string }
 
 // Path is the local file of a location. It fails for other schemes and for keys
@@ -45,8 +47,16 @@ func (f Files) Path(location string) (string, error) {
 	return filepath.Join(f.Root, filepath.FromSlash(rest)), nil
 }
 
-// Open opens a file for reading.
+// Open opens a file for reading. Metadata that is not what was written fails with
+// Damaged.
 func (f Files) Open(location string) (icebergio.File, error) {
+	if metadata(location) {
+		text, err := f.checked(location)
+		if err != nil {
+			return nil, err
+		}
+		return readFile{bytes.NewReader(text), path.Base(location)}, nil
+	}
 	path, err := f.Path(location)
 	if err != nil {
 		return nil, err
@@ -54,14 +64,8 @@ func (f Files) Open(location string) (icebergio.File, error) {
 	return os.Open(path)
 }
 
-// ReadFile reads a whole file.
-func (f Files) ReadFile(location string) ([]byte, error) {
-	path, err := f.Path(location)
-	if err != nil {
-		return nil, err
-	}
-	return os.ReadFile(path)
-}
+// ReadFile reads a whole file, as Open does.
+func (f Files) ReadFile(location string) ([]byte, error) { return f.checked(location) }
 
 // Remove removes a file.
 func (f Files) Remove(location string) error {
@@ -85,7 +89,7 @@ func (f Files) Create(location string) (icebergio.FileWriter, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &syncedFile{File: file}, nil
+	return &syncedFile{File: file, record: func() error { return f.record(location, path) }}, nil
 }
 
 // WriteFile writes a whole file durably.
@@ -108,13 +112,19 @@ func (f Files) Sync(location string) error {
 	if err != nil {
 		return err
 	}
-	return (&syncedFile{File: file}).Close()
+	return (&syncedFile{File: file, record: func() error { return f.record(location, path) }}).Close()
 }
 
-type syncedFile struct{ *os.File }
+type syncedFile struct {
+	*os.File
+	record func() error // the checksum
+}
 
 func (f *syncedFile) Close() error {
 	err := errors.Join(f.Sync(), f.File.Close())
+	if err == nil {
+		err = f.record()
+	}
 	if err != nil {
 		return err
 	}
@@ -154,6 +164,9 @@ func (f Files) Replace(path, location string) error {
 		return err
 	}
 	if err := errors.Join(file.Sync(), file.Close()); err != nil {
+		return err
+	}
+	if err := f.record(location, path); err != nil {
 		return err
 	}
 	if err := os.Rename(path, target); err != nil {

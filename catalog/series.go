@@ -61,6 +61,12 @@ func (c *Catalog) Published(ctx context.Context, table string) (map[tickerlake.S
 	return out, err
 }
 
+// HasSeries reports whether anything of a table is published.
+func (c *Catalog) HasSeries(ctx context.Context, tbl string) (has bool, err error) {
+	err = c.state.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM series WHERE tbl = ? AND died IS NULL)", tbl).Scan(&has)
+	return has, sqliteError("catalog.HasSeries", "state.db", err)
+}
+
 // AllSeries lists every published series by table and symbol.
 func (c *Catalog) AllSeries(ctx context.Context) ([]tickerlake.Series, error) {
 	var out []tickerlake.Series

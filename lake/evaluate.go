@@ -19,6 +19,9 @@ import (
 // Evaluate judges a table as it is published, all of it, by a ruleset. It uses what
 // the gate keeps of partitions and leaves it as it is.
 func (l *Lake) Evaluate(ctx context.Context, rules *quality.Ruleset, v View) (*quality.Result, error) {
+	if err := l.Readable(ctx, v); err != nil {
+		return nil, err
+	}
 	target, err := l.target(v)
 	if err != nil {
 		return nil, err
@@ -46,6 +49,9 @@ type Broken struct {
 // fails with tickerlake.Invalid if the rule does not judge single rows.
 func (l *Lake) Breaking(ctx context.Context, r *quality.Rule, v View, limit int64) (Broken, error) {
 	out := Broken{Columns: v.Columns}
+	if err := l.Readable(ctx, v); err != nil {
+		return out, err
+	}
 	target, err := l.target(v)
 	if err != nil {
 		return out, err
@@ -211,12 +217,13 @@ func (l *Lake) sources(ctx context.Context, rules *quality.Ruleset, judged View,
 	text := mentions(rules)
 	named := func(name string) bool { return strings.Contains(text, strings.ToLower(name)) }
 	out := map[string]quality.Source{}
-	add := func(v View) {
+	add := func(v View) error {
 		s := quality.Source{From: l.rows(v), Columns: qualityColumns(v.Columns)}
 		out[v.Database+"."+v.Name] = s
 		if _, taken := out[v.Name]; !taken {
 			out[v.Name] = s
 		}
+		return l.Readable(ctx, v)
 	}
 	names, err := l.Catalog.ListTables(ctx, l.prod())
 	if err != nil {
@@ -236,10 +243,14 @@ func (l *Lake) sources(ctx context.Context, rules *quality.Ruleset, judged View,
 		if err != nil {
 			return nil, err
 		}
-		add(v)
+		if err := add(v); err != nil {
+			return nil, err
+		}
 	}
 	if v := l.latestView(); named(v.Name) {
-		add(v)
+		if err := add(v); err != nil {
+			return nil, err
+		}
 	}
 	for name := range tickerlake.OpsTables {
 		if named(name) {
@@ -247,7 +258,9 @@ func (l *Lake) sources(ctx context.Context, rules *quality.Ruleset, judged View,
 			if err != nil {
 				return nil, err
 			}
-			add(v)
+			if err := add(v); err != nil {
+				return nil, err
+			}
 		}
 	}
 	if named(l.Stream) {
@@ -255,7 +268,9 @@ func (l *Lake) sources(ctx context.Context, rules *quality.Ruleset, judged View,
 		if err != nil {
 			return nil, err
 		}
-		add(v)
+		if err := add(v); err != nil {
+			return nil, err
+		}
 	}
 	return out, nil
 }

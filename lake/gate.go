@@ -92,6 +92,9 @@ func (l *Lake) judge(ctx context.Context, run Run, c candidates) (failed []strin
 			continue
 		}
 		v, err := l.tableView(ctx, t.Table, branchOf(run.ID()))
+		if err == nil {
+			err = l.Readable(ctx, v)
+		}
 		if err != nil {
 			return nil, nil, err
 		}

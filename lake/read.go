@@ -44,8 +44,24 @@ type View struct {
 	// Refused says why the table cannot be read.
 	Refused string `json:"-"`
 
+	// Damage is why the table cannot be read, nil if it can. Its files are unknown then.
+	Damage error `json:"-"`
+
 	// data are the files of an Iceberg table.
 	data []file
+}
+
+// Readable fails with Damaged if the table cannot be read, or a file of it is not what
+// was written.
+func (l *Lake) Readable(ctx context.Context, views ...View) error {
+	var files []string
+	for _, v := range views {
+		if v.Damage != nil {
+			return v.Damage
+		}
+		files = append(files, v.Files...)
+	}
+	return l.Whole(ctx, files)
 }
 
 // Views lists every table of the lake, each pinned to what is published now.
@@ -79,7 +95,10 @@ func (l *Lake) prodViews(ctx context.Context) ([]View, error) {
 	var out []View
 	for _, name := range names {
 		v, err := l.tableView(ctx, name, table.MainBranch)
-		if err != nil {
+		switch {
+		case errors.Is(err, tickerlake.Damaged):
+			v.Damage = err // the other tables can be read
+		case err != nil:
 			return nil, err
 		}
 		out = append(out, v)
@@ -97,7 +116,11 @@ func (l *Lake) tableView(ctx context.Context, name, ref string) (View, error) {
 	}
 	t, err := l.Catalog.LoadTable(ctx, l.prod(), name)
 	if errors.Is(err, tickerlake.NotFound) {
-		return v, nil
+		there, err := l.Catalog.HasSeries(ctx, strings.TrimSuffix(name, revisionsSuffix))
+		if err == nil && there {
+			err = tickerlake.Errorf(tickerlake.Damaged, "lake.Views", name, "rows of the table are published, and catalog.db does not have it: see tickerlake doctor")
+		}
+		return v, err
 	}
 	if err != nil {
 		return v, err
@@ -130,6 +153,8 @@ func (l *Lake) latestView() View {
 	if info, err := os.Stat(path); err == nil {
 		v.Files, v.Bytes, v.Updated = []string{path}, info.Size(), info.ModTime().UTC()
 		v.Rows = -1 // known when it is read
+	} else {
+		v.Damage = l.files.Missing(latestFile)
 	}
 	return v
 }

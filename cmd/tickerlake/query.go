@@ -114,6 +114,11 @@ func queryTables(views []lake.View) []query.Table {
 
 // ask answers a statement over pinned tables.
 func (p *pipeline) ask(ctx context.Context, views []lake.View, r query.Request, do func(s *duck.Sandbox, r query.Request) error) error {
+	sql := strings.ToLower(r.SQL)
+	named := slices.DeleteFunc(slices.Clone(views), func(v lake.View) bool { return !strings.Contains(sql, strings.ToLower(v.Name)) })
+	if err := p.lake.Readable(ctx, named...); err != nil {
+		return err
+	}
 	r.Tables = queryTables(views)
 	for _, database := range query.DefaultPath {
 		r.Path = append(r.Path, p.lake.Database(database))

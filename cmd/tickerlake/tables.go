@@ -30,6 +30,10 @@ func (a *app) tablesCommand() *cobra.Command {
 				}
 				rows := [][]string{{"TABLE", "ROWS", "FILES", "SIZE", "UPDATED (UTC)"}}
 				for _, v := range views {
+					if v.Damage != nil {
+						rows = append(rows, []string{v.Database + "." + v.Name, "damaged: " + v.Damage.Error()})
+						continue
+					}
 					rows = append(rows, []string{v.Database + "." + v.Name, rowsText(v), strconv.Itoa(len(v.Files)), sizeText(v.Bytes), timeText(v.Updated)})
 				}
 				return a.columns(rows)
@@ -85,7 +89,7 @@ func findView(views []lake.View, name string) (lake.View, error) {
 	var names []string
 	for _, v := range views {
 		if v.Name == table && (database == "" || v.Database == database) {
-			return v, nil
+			return v, v.Damage
 		}
 		names = append(names, v.Database+"."+v.Name)
 	}
