@@ -61,7 +61,7 @@ func (s *Stream) recover(op string) error {
 // readHeaders finds the log's id and version, and gives the segments that count. A
 // last segment that ends in its header was being made when the program died.
 func (s *Stream) readHeaders(op string, numbers []uint64) ([]uint64, error) {
-	if err := s.refuseNewer(op, numbers); err != nil {
+	if err := refuseNewer(op, &s.log, numbers); err != nil {
 		return nil, err
 	}
 	found := false
@@ -104,19 +104,19 @@ func (s *Stream) readHeaders(op string, numbers []uint64) ([]uint64, error) {
 
 // refuseNewer fails with Invalid if a segment is of a later format than this program's.
 // Both copies of the header say so, or it is damage.
-func (s *Stream) refuseNewer(op string, numbers []uint64) error {
+func refuseNewer(op string, log *segments, numbers []uint64) error {
 	const name = len(segmentMagic) - 1
 	for _, n := range numbers {
-		b, err := readStart(s.log.path(n))
+		b, err := readStart(log.path(n))
 		if err != nil {
-			return failed(op, s.log.path(n), err)
+			return failed(op, log.path(n), err)
 		}
 		if len(b) < segmentHeader {
 			continue
 		}
 		magic := string(b[:len(segmentMagic)])
 		if magic[:name] == segmentMagic[:name] && magic[name] > segmentMagic[name] && magic[name] <= '9' && string(b[headerCopy:headerCopy+len(magic)]) == magic {
-			return tickerlake.Errorf(tickerlake.Invalid, op, s.log.path(n),
+			return tickerlake.Errorf(tickerlake.Invalid, op, log.path(n),
 				"the delivery log has format %c, this program knows format %c: use a newer tickerlake", magic[name], segmentMagic[name])
 		}
 	}

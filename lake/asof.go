@@ -1,6 +1,7 @@
 package lake
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -25,6 +26,7 @@ func (l *Lake) ViewsAsOf(ctx context.Context, t time.Time) ([]View, error) {
 		case v.Database != l.prod():
 		case revisions >= 0:
 			v.AsOf, v.Revisions, v.Rows, v.data = t, views[revisions].Files, -1, nil
+			v.Damage = cmp.Or(v.Damage, views[revisions].Damage)
 		case v.Name == latestName:
 			v.Refused = "the table of unfinished bars has no history: ask for it without a past moment"
 		}

@@ -59,7 +59,7 @@ func (l *Lake) Readable(ctx context.Context, views ...View) error {
 		if v.Damage != nil {
 			return v.Damage
 		}
-		files = append(files, v.Files...)
+		files = append(append(files, v.Files...), v.Revisions...)
 	}
 	return l.Whole(ctx, files)
 }

@@ -1,0 +1,133 @@
+package lake
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/apache/iceberg-go/table"
+
+	"github.com/tickerlake/tickerlake"
+)
+
+// rows compares what state.db says of series with the rows of prod, and revisions with
+// the bars that took their place. Tables with a damaged file are left out.
+func (d *doctor) rows(ctx context.Context) error {
+	all, err := d.Catalog.AllSeries(ctx)
+	if err != nil {
+		return err
+	}
+	tables := map[string]map[string]tickerlake.Series{}
+	for _, s := range all {
+		if tables[s.Table] == nil {
+			tables[s.Table] = map[string]tickerlake.Series{}
+		}
+		tables[s.Table][string(s.Symbol)] = s
+	}
+	names, err := d.Catalog.ListTables(ctx, d.prod())
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if strings.HasSuffix(name, revisionsSuffix) || d.broken[name] {
+			continue
+		}
+		if err := d.series(ctx, name, tables[name]); err != nil {
+			return err
+		}
+		if d.broken[name+revisionsSuffix] {
+			continue
+		}
+		if err := d.revisions(ctx, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// series compares the last bars and looks for keys that stand twice.
+func (d *doctor) series(ctx context.Context, name string, series map[string]tickerlake.Series) error {
+	v, err := d.tableView(ctx, name, table.MainBranch)
+	if err != nil {
+		return err
+	}
+	where := d.prod() + "." + name
+	_, rows, err := d.Engine.Query(ctx, "SELECT symbol, count(*), count(DISTINCT ts), max(ts), min(source), max(source) FROM "+d.Rows(v)+" GROUP BY symbol ORDER BY symbol")
+	if err != nil {
+		return err
+	}
+	var off []Finding
+	seen := map[string]bool{}
+	for _, r := range rows {
+		symbol, _ := r[0].(string)
+		n, _ := r[1].(int64)
+		distinct, _ := r[2].(int64)
+		last, _ := r[3].(time.Time)
+		source, _ := r[4].(string)
+		seen[symbol] = true
+		s, ok := series[symbol]
+		switch {
+		case n != distinct:
+			off = append(off, d.wrong("keys", where, "%s has %d rows and %d times: keys stand twice", symbol, n, distinct))
+		case !ok:
+			off = append(off, d.wrong("series", where, "%s has %d rows, and state.db does not have the series", symbol, n))
+		case last.After(s.Last):
+			off = append(off, d.wrong("series", where, "the last bar of %s is of %s, state.db says %s", symbol, last.Format(time.DateTime), s.Last.Format(time.DateTime)))
+		case r[4] != r[5]:
+			off = append(off, d.wrong("series", where, "%s has rows of the sources %v and %v", symbol, r[4], r[5]))
+		case source != s.Source:
+			off = append(off, d.wrong("series", where, "the rows of %s are of the source %s, state.db says %s", symbol, source, s.Source))
+		}
+	}
+	for symbol, s := range series {
+		if !seen[symbol] && s.Last.After(time.Unix(0, 0)) {
+			off = append(off, d.wrong("series", where, "state.db says that %s is published until %s, and it has no rows", symbol, s.Last.Format(time.DateTime)))
+		}
+	}
+	if len(off) == 0 {
+		return nil
+	}
+	// A run may have published between the two looks.
+	now, err := d.tableView(ctx, name, table.MainBranch)
+	if err != nil {
+		return err
+	}
+	if now.Snapshot != v.Snapshot {
+		fresh, err := d.Catalog.Published(ctx, name)
+		if err != nil {
+			return err
+		}
+		again := map[string]tickerlake.Series{}
+		for symbol, s := range fresh {
+			again[string(symbol)] = s
+		}
+		return d.series(ctx, name, again)
+	}
+	for _, f := range off {
+		d.find(f)
+	}
+	return nil
+}
+
+// revisions must be older than what took their place.
+func (d *doctor) revisions(ctx context.Context, name string) error {
+	bars, err := d.tableView(ctx, name, table.MainBranch)
+	if err != nil {
+		return err
+	}
+	revisions, err := d.tableView(ctx, name+revisionsSuffix, table.MainBranch)
+	if err != nil {
+		return err
+	}
+	_, rows, err := d.Engine.Query(ctx, fmt.Sprintf(`SELECT r.symbol, count(*) FROM %s r JOIN %s b USING (symbol, ts)
+		WHERE r.fetched_at > b.fetched_at OR r.fetched_at = b.fetched_at AND r.fetch_id > b.fetch_id OR r.replaced_at < r.fetched_at
+		GROUP BY r.symbol ORDER BY r.symbol`, d.Rows(revisions), d.Rows(bars)))
+	if err != nil {
+		return err
+	}
+	for _, r := range rows {
+		d.find(d.wrong("revisions", d.prod()+"."+name+revisionsSuffix, "%v has %v revisions that are later than the bar in their place", r[0], r[1]))
+	}
+	return nil
+}
