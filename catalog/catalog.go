@@ -12,8 +12,10 @@ package catalog
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/url"
 	"os"
@@ -202,7 +204,7 @@ func tableError(op, database, name string, err error) error {
 		code = tickerlake.Canceled
 	case errors.Is(err, context.DeadlineExceeded):
 		code = tickerlake.Timeout
-	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, fs.ErrNotExist), unreadable(err):
 		code = tickerlake.Damaged
 	case diskCode(err) != tickerlake.Internal:
 		code = diskCode(err)
@@ -210,6 +212,13 @@ func tableError(op, database, name string, err error) error {
 		code, err = sqliteCode("catalog.db", err)
 	}
 	return &tickerlake.Error{Code: code, Op: op, Name: strings.TrimSuffix(database+"."+name, "."), Err: err}
+}
+
+// unreadable reports whether metadata is no text that Iceberg understands.
+func unreadable(err error) bool {
+	_, syntax := errors.AsType[*json.SyntaxError](err)
+	_, kind := errors.AsType[*json.UnmarshalTypeError](err)
+	return syntax || kind || errors.Is(err, table.ErrInvalidMetadata) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 // diskCode tells a full or forbidden disk from other failures.

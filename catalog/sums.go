@@ -18,6 +18,8 @@ import (
 	"github.com/tickerlake/tickerlake"
 )
 
+// SumsDir is the folder of checksums in the bucket prod.
+//
 // Iceberg records the sizes of data files and manifests and no checksums, and neither
 // DuckDB nor the Avro of manifests has any of its own: a changed byte would be served. So
 // Files records the size and CRC-32C of each file of prod when it makes it durable, in a
@@ -27,7 +29,7 @@ import (
 //
 // The line is written before the file takes its place. It is not synced by itself: what a
 // power cut can take is a checksum, and a file without one is not checked.
-const sumsDir = ".sums"
+const SumsDir = ".sums"
 
 // prunedAt is the size from which on the sums of files that are gone are left out, each
 // time that it has doubled.
@@ -56,7 +58,7 @@ func (f Files) sumsOf(location string) (path, key string, ok bool) {
 }
 
 // SumsFile is the local file with the sums of a table.
-func (f Files) SumsFile(table string) string { return filepath.Join(f.Root, "prod", sumsDir, table) }
+func (f Files) SumsFile(table string) string { return filepath.Join(f.Root, "prod", SumsDir, table) }
 
 // SumFile reads a local file to its end.
 func SumFile(path string) (Sum, error) {

@@ -232,11 +232,8 @@ func (b *builder) part(ctx context.Context, n int, p Part, files []file, covers 
 	if err != nil {
 		return err
 	}
-	for _, f := range files {
-		// What is copied from a damaged file could never be told from what is right.
-		if _, err := l.files.Check(f.location); err != nil {
-			return err
-		}
+	if err := l.unchanged(files); err != nil {
+		return err
 	}
 	inserted := dataFile(b.name, p.Partition, b.run, b.build, n, "new")
 	revised := dataFile(b.name+revisionsSuffix, p.Partition, b.run, b.build, n, "new")

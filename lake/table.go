@@ -91,6 +91,10 @@ func plan(ctx context.Context, t *table.Table, ref string) ([]file, error) {
 	}
 	tasks, err := scan.PlanFiles(ctx)
 	if err != nil {
+		if ctx.Err() == nil && tickerlake.CodeOf(err) == tickerlake.Internal {
+			// A manifest that has no checksum and cannot be read.
+			err = tickerlake.Errorf(tickerlake.Damaged, "lake.plan", strings.Join(t.Identifier(), "."), "%w", err)
+		}
 		return nil, err
 	}
 	spec := t.Spec()

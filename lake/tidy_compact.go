@@ -257,6 +257,11 @@ func (c *compactor) group(ctx context.Context, g group, location func(n int) str
 	if err != nil {
 		return nil, err
 	}
+	if !c.o.Dry {
+		if err := l.unchanged(g.files); err != nil {
+			return nil, err
+		}
+	}
 	rows, bytes := g.sum()
 	relation := l.Engine.Relation(paths)
 	conditions := []string{""}

@@ -16,6 +16,7 @@ import (
 	"github.com/apache/iceberg-go/table"
 
 	"github.com/tickerlake/tickerlake"
+	"github.com/tickerlake/tickerlake/catalog"
 	"github.com/tickerlake/tickerlake/internal/fault"
 )
 
@@ -184,6 +185,9 @@ func (t *Tidy) unreferenced(ctx context.Context) (found []string, sizes map[stri
 			return err
 		}
 		if e.IsDir() {
+			if e.Name() == catalog.SumsDir {
+				return filepath.SkipDir
+			}
 			return ctx.Err()
 		}
 		rest, err := filepath.Rel(root, path)
