@@ -58,12 +58,12 @@ type JobEvent struct {
 
 // A QualityResult records one rule evaluated on one table.
 type QualityResult struct {
-	ID       string    `json:"id"` // run/build/table/number of the rule
+	ID       string    `json:"id"` // run/build/table/number of the rule or analyzer
 	Run      string    `json:"run"`
 	Table    string    `json:"table"`
 	Snapshot int64     `json:"snapshot"`
 	Rule     string    `json:"rule"`
-	Result   string    `json:"result"` // PASS, FAIL or ERROR
+	Result   string    `json:"result"` // PASS, FAIL or ERROR; MEASURED by an analyzer
 	Message  string    `json:"message"`
 	Metrics  string    `json:"metrics"` // a JSON object
 	Score    float64   `json:"score"`   // of the whole ruleset, 0 to 1

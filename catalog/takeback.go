@@ -157,6 +157,7 @@ func undo(ctx context.Context, tx *sql.Tx, table string, seq int64) error {
 		"DELETE FROM covers WHERE tbl = ? AND born > ?",
 		"UPDATE covers SET died = NULL WHERE tbl = ? AND died > ?",
 		"UPDATE feeds SET born = NULL WHERE tbl = ? AND born > ?",
+		"DELETE FROM measured WHERE tbl = ? AND run IN (SELECT run FROM publications WHERE seq > ?)",
 	} {
 		if _, err := tx.ExecContext(ctx, statement, table, seq); err != nil {
 			return err

@@ -99,7 +99,8 @@ func (l *Lake) Breaking(ctx context.Context, r *quality.Rule, v View, limit int6
 
 // judgeOf is the engine that judges a table.
 func (l *Lake) judgeOf(v View) quality.Engine {
-	return quality.Engine{Querier: l.Engine, Dialect: l.Dialect, Clock: l.Clock, Files: objects{l}, State: kept{l.Catalog, v.Name, false}}
+	return quality.Engine{Querier: l.Engine, Dialect: l.Dialect, Clock: l.Clock, Files: objects{l},
+		State: kept{l.Catalog, v.Name, false}, History: pastMeasures{l.Catalog, v.Name, v.run}}
 }
 
 // beside adds to a target what rules may name beside it: other tables, as they are on
@@ -307,4 +308,15 @@ func (k kept) Save(ctx context.Context, values map[string]map[string]string) err
 		return nil
 	}
 	return k.catalog.KeepPartitionMeasures(ctx, k.table, values)
+}
+
+// pastMeasures are what rules measured of a table in published runs, before a run.
+type pastMeasures struct {
+	catalog       *catalog.Catalog
+	table, before string
+}
+
+// Earlier implements quality.History.
+func (h pastMeasures) Earlier(ctx context.Context, statistic string, n int) ([]float64, error) {
+	return h.catalog.Measured(ctx, h.table, statistic, h.before, n)
 }

@@ -221,3 +221,46 @@ func TestRulesOnFiles(t *testing.T) {
 	}
 	f.want("content of the table's files", string(res.RuleResults[1].Result), "PASS")
 }
+
+// Rules compare with what published runs measured; what a failed gate saw does not
+// become the norm by being tried again.
+func TestRulesRememberPublishedRuns(t *testing.T) {
+	f := newFixture(t)
+	const grows = `Rules = [ RowCount > last(1), ColumnValues "close" <= (max(last(9)) + 10) ] Analyzers = [ Mean "close" ]`
+	day := func(n int) string { return fmt.Sprintf("2026-02-%02d", n) }
+	f.put(good("AAPL", day(1), 10))
+	_, err := f.gated(grows)
+	f.must(err)
+	for n := 2; n < 4; n++ {
+		f.put(good("AAPL", day(n), 10+n))
+		_, err = f.gated(grows)
+		f.must(err)
+	}
+	// Last was 3 rows, and the greatest close 13.
+	f.put(good("AAPL", day(3), 14).with("fetch_id", "f2", "fetched_at", "2026-03-02T21:40:00.000000Z"))
+	for range 3 {
+		if _, err := f.gated(grows); err == nil || !strings.Contains(err.Error(), "the number of rows is 3, wanted > 3") {
+			t.Fatalf("the gate says %v", err)
+		}
+	}
+	f.put(good("AAPL", day(4), 23))
+	_, err = f.gated(grows)
+	f.must(err)
+	// check compares with what the gate compared with, and leaves nothing.
+	rs, err := quality.Parse(grows)
+	f.must(err)
+	for range 2 {
+		res, err := f.lake.Evaluate(context.Background(), rs, f.view("prod.bars_1d"))
+		f.must(err)
+		if !res.Passed() || res.RuleResults[0].EvaluatedRule != "RowCount > 3" || res.AnalyzerResults[0].EvaluatedMetrics["Column.close.Mean"] != 14.5 {
+			t.Errorf("%+v", res)
+		}
+	}
+	mean := 0
+	for _, e := range f.events.events["quality_results"] {
+		if q := e.(tickerlake.QualityResult); q.Result == "MEASURED" && q.Rule == `Mean "close"` && strings.Contains(q.Metrics, "Column.close.Mean") && strings.HasSuffix(q.ID, "/Analyzer_1") {
+			mean++
+		}
+	}
+	f.want("results of the analyzer", mean, 7)
+}

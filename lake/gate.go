@@ -116,6 +116,9 @@ func (l *Lake) judge(ctx context.Context, run Run, c candidates) (failed []strin
 		if err != nil {
 			return nil, nil, err
 		}
+		if err := l.Catalog.KeepMeasured(ctx, v.Name, run.ID(), res.Statistics); err != nil {
+			return nil, nil, err
+		}
 		if err := l.recordResult(ctx, run.ID(), c.Build, v, res); err != nil {
 			return nil, nil, err
 		}
@@ -166,15 +169,23 @@ func (l *Lake) breakers(ctx context.Context, e quality.Engine, r quality.RuleRes
 
 func (l *Lake) recordResult(ctx context.Context, run string, build int, v View, res *quality.Result) error {
 	var events []any
+	add := func(name, rule, result, message string, measured quality.Metrics) error {
+		metrics, err := json.Marshal(measured)
+		events = append(events, tickerlake.QualityResult{
+			ID: fmt.Sprintf("%s/%d/%s/%s", run, build, v.Name, name), Run: run, Table: v.Name, Snapshot: v.Snapshot, Rule: rule,
+			Result: result, Message: message, Metrics: string(metrics), Score: res.Score, At: l.now(),
+		})
+		return err
+	}
 	for _, r := range res.RuleResults {
-		metrics, err := json.Marshal(r.EvaluatedMetrics)
-		if err != nil {
+		if err := add(r.Name, r.Description, string(r.Result), r.EvaluationMessage, r.EvaluatedMetrics); err != nil {
 			return err
 		}
-		events = append(events, tickerlake.QualityResult{
-			ID: fmt.Sprintf("%s/%d/%s/%s", run, build, v.Name, r.Name), Run: run, Table: v.Name, Snapshot: v.Snapshot, Rule: r.Description,
-			Result: string(r.Result), Message: r.EvaluationMessage, Metrics: string(metrics), Score: res.Score, At: l.now(),
-		})
+	}
+	for _, a := range res.AnalyzerResults {
+		if err := add(a.Name, a.Description, "MEASURED", a.EvaluationMessage, a.EvaluatedMetrics); err != nil {
+			return err
+		}
 	}
 	return l.Events.Emit(ctx, "quality_results", events...)
 }

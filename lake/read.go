@@ -47,8 +47,9 @@ type View struct {
 	// Damage is why the table cannot be read, nil if it can. Its files are unknown then.
 	Damage error `json:"-"`
 
-	// data are the files of an Iceberg table.
+	// data are the files of an Iceberg table, and run is the run that made its snapshot.
 	data []file
+	run  string
 }
 
 // Readable fails with Damaged if the table cannot be read, or a file of it is not what
@@ -127,6 +128,9 @@ func (l *Lake) tableView(ctx context.Context, name, ref string) (View, error) {
 	}
 	if s := t.SnapshotByName(ref); s != nil {
 		v.Snapshot, v.Updated = s.SnapshotID, time.UnixMilli(s.TimestampMs).UTC()
+		if s.Summary != nil {
+			v.run = s.Summary.Properties[runProperty]
+		}
 	}
 	files, err := plan(ctx, t, ref)
 	if err != nil {

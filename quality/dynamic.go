@@ -53,6 +53,22 @@ func (r *Rule) settle(find lookup) (*Rule, error) {
 	return &s, err
 }
 
+// otherwise is a settled rule as other earlier values would have made it.
+func (r *Rule) otherwise() *Rule {
+	if !r.written.calls() {
+		return r
+	}
+	s, c := *r, *r.Condition
+	c.Operands = slices.Clone(c.Operands)
+	for i, o := range r.written.Operands {
+		if callsIn(o) {
+			c.Operands[i] = Number{Pos: o.Position(), Value: "0.000123456789"}
+		}
+	}
+	s.Condition = &c
+	return &s
+}
+
 // calls reports whether a function is called in the condition.
 func (c *Condition) calls() bool {
 	return c != nil && slices.ContainsFunc(c.Operands, callsIn)

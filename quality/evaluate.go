@@ -214,14 +214,15 @@ func (v *evaluation) judge(r *Rule) (judge, error) {
 }
 
 // leaf prepares a rule over the whole target. Aggregates that come out differently
-// at another time have the clock in their text: they are not measured by parts.
+// at another time, or after other results, have the clock or these in their text: they
+// are not measured by parts.
 func (v *evaluation) leaf(r *Rule) (*plan, judge, error) {
 	p, j, err := v.plan(r, v.whole, v.now)
 	if err != nil || len(p.target.Parts) == 0 {
 		return p, j, err
 	}
 	const later = 500*24*time.Hour + 7*time.Hour + 11*time.Minute
-	q, _, err := v.plan(r, v.whole, v.now.Add(later))
+	q, _, err := v.plan(r.otherwise(), v.whole, v.now.Add(later))
 	for i := range p.asks {
 		if err != nil || i >= len(q.asks) || p.asks[i].id != q.asks[i].id {
 			p.asks[i].kind, p.asks[i].moves = notMerged, true

@@ -282,7 +282,7 @@ func (p *plan) why() string {
 		case a.over != nil && !p.target.partedBy(a.over.idents):
 			return "rows of one key (" + strings.Join(a.over.idents, ", ") + ") may be in several partitions"
 		case a.moves:
-			return "it compares with the time of the evaluation"
+			return "its rows are compared with what is another at each evaluation"
 		case a.over != nil && !p.target.pure(a.over.where) || merges(a.aggregate):
 			return "its SQL calls what may answer otherwise the next time, or asks for other rows"
 		}

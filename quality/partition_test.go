@@ -424,3 +424,36 @@ func TestWaivedRows(t *testing.T) {
 		}
 	}
 }
+
+// onePast is a History of one value.
+type onePast float64
+
+func (p onePast) Earlier(context.Context, string, int) ([]float64, error) {
+	return []float64{float64(p)}, nil
+}
+
+// Rows that are compared with earlier results are read at each evaluation, and leave
+// nothing behind that no later one would ask for.
+func TestEarlierResultsAreNotKept(t *testing.T) {
+	d := openDatabase(t)
+	table := newPartTable(t, d, rand.New(rand.NewPCG(1, 1)), "compared")
+	state := &memory{}
+	rs := mustParse(t, `ColumnValues "volume" < 2 * last(1), RowCount > last(1) - 1000`)
+	for i := range 3 {
+		e := quality.Engine{Querier: d, Dialect: quality.DuckDB, Clock: fixedClock, State: state, History: onePast(i)}
+		if _, err := e.Evaluate(context.Background(), rs, table.target(true)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for part, values := range state.values {
+		for measure := range values {
+			if strings.Contains(measure, "<") {
+				t.Errorf("%s keeps %s", part, measure)
+			}
+		}
+	}
+	whole := quality.Engine{Dialect: quality.DuckDB, Clock: fixedClock}.WholeReads(rs, table.target(true))
+	if len(whole) != 1 || whole[0].Name != "Rule_1" {
+		t.Errorf("listed are %+v", whole)
+	}
+}

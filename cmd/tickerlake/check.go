@@ -35,7 +35,7 @@ func (a *app) checkCommand() *cobra.Command {
 		Use:   "check [TABLE]",
 		Short: "Evaluate quality rules on a table as it is published",
 		Long: `Evaluates the rules of the pipeline, or those of a file in DQDL, on a table (by default
-prod.bars_1d) and prints a line per rule with what was measured. All of the table is
+prod.bars_1d) and prints a line per rule and analyzer with what was measured. All of the table is
 judged, whatever quality.scope says. Exit status 3 if any rule fails.
 
 With --rows it lists the rows that break one rule instead, by symbol and ts, and says how
@@ -191,21 +191,31 @@ func (l *listed) Close() error { return nil }
 func (a *app) printResult(table string, result *quality.Result) error {
 	rows := [][]string{{"RESULT", "RULE", "MEASURED"}}
 	for _, r := range result.RuleResults {
-		measured := ""
-		for i, name := range slices.Sorted(maps.Keys(r.EvaluatedMetrics)) {
-			if i > 0 {
-				measured += ", "
-			}
-			measured += name + " = " + strconv.FormatFloat(r.EvaluatedMetrics[name], 'g', -1, 64)
-		}
+		measured := metricsText(r.EvaluatedMetrics)
 		if r.Result != quality.Pass && r.EvaluationMessage != "" {
 			measured = r.EvaluationMessage
 		}
 		rows = append(rows, []string{string(r.Result), r.Description, measured})
+	}
+	for _, r := range result.AnalyzerResults {
+		measured := metricsText(r.EvaluatedMetrics)
+		if measured == "" {
+			measured = r.EvaluationMessage
+		}
+		rows = append(rows, []string{"MEASURED", r.Description, measured})
 	}
 	if err := a.columns(rows); err != nil {
 		return err
 	}
 	_, err := fmt.Fprintf(a.Stdout, "\n%s: score %s\n", table, strconv.FormatFloat(result.Score, 'g', 4, 64))
 	return err
+}
+
+// metricsText is a line of metrics by name.
+func metricsText(m quality.Metrics) string {
+	var list []string
+	for _, name := range slices.Sorted(maps.Keys(m)) {
+		list = append(list, name+" = "+strconv.FormatFloat(m[name], 'g', -1, 64))
+	}
+	return strings.Join(list, ", ")
 }
