@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/apache/iceberg-go/table"
 
@@ -22,7 +23,7 @@ func (l *Lake) Evaluate(ctx context.Context, rules *quality.Ruleset, v View) (*q
 	if err := l.Readable(ctx, v); err != nil {
 		return nil, err
 	}
-	target, err := l.target(v)
+	target, err := l.target(ctx, v)
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +53,7 @@ func (l *Lake) Breaking(ctx context.Context, r *quality.Rule, v View, limit int6
 	if err := l.Readable(ctx, v); err != nil {
 		return out, err
 	}
-	target, err := l.target(v)
+	target, err := l.target(ctx, v)
 	if err != nil {
 		return out, err
 	}
@@ -122,9 +123,15 @@ func anyRule(rules *quality.Ruleset, f func(r *quality.Rule) bool) bool {
 	return slices.ContainsFunc(rules.Rules, visit) || slices.ContainsFunc(rules.Analyzers, visit)
 }
 
-// target is a table as rules see it: its rows, and those of each partition.
-func (l *Lake) target(v View) (quality.Target, error) {
-	t := quality.Target{Name: v.Database + "." + v.Name, From: l.rows(v), Columns: qualityColumns(v.Columns)}
+// target is a table as rules see it: its rows, and those of each partition, without
+// those that users have accepted.
+func (l *Lake) target(ctx context.Context, v View) (quality.Target, error) {
+	accepted, err := l.Catalog.AcceptedOf(ctx, v.Name)
+	if err != nil {
+		return quality.Target{}, err
+	}
+	from, _ := unjudged(l.rows(v), accepted)
+	t := quality.Target{Name: v.Database + "." + v.Name, From: from, Columns: qualityColumns(v.Columns)}
 	if len(v.data) == 0 || !v.AsOf.IsZero() {
 		return t, nil
 	}
@@ -140,11 +147,12 @@ func (l *Lake) target(v View) (quality.Target, error) {
 	slices.Sort(order)
 	for _, name := range order {
 		part := v
-		var err error
 		if part.Files, err = l.local(partitions[name]); err != nil {
 			return t, err
 		}
-		t.Parts = append(t.Parts, quality.Part{Key: contentOf(partitions[name]), From: l.rows(part)})
+		elsewhere := func(d catalog.Decision) bool { return !strings.HasPrefix(d.Ts.Format(time.DateOnly), name) }
+		from, without := unjudged(l.rows(part), slices.DeleteFunc(slices.Clone(accepted), elsewhere))
+		t.Parts = append(t.Parts, quality.Part{Key: contentOf(partitions[name], without), From: from})
 	}
 	return t, nil
 }
@@ -156,7 +164,7 @@ func (l *Lake) touch(ctx context.Context, t *quality.Target, name string) error 
 	if err != nil {
 		return err
 	}
-	before, err := l.target(main)
+	before, err := l.target(ctx, main)
 	if err != nil {
 		return err
 	}
@@ -170,10 +178,10 @@ func (l *Lake) touch(ctx context.Context, t *quality.Target, name string) error 
 // a program that measured otherwise is not found.
 const measuresVersion = "measures 1"
 
-// contentOf names what is in data files, which never change.
-func contentOf(files []file) string {
+// contentOf names what is in data files, which never change, without some rows.
+func contentOf(files []file, without string) string {
 	h := sha256.New()
-	fmt.Fprintln(h, measuresVersion)
+	fmt.Fprintln(h, measuresVersion, without)
 	for _, f := range files {
 		fmt.Fprintln(h, f.location)
 	}

@@ -98,7 +98,7 @@ func (l *Lake) judge(ctx context.Context, run Run, c candidates) (failed []strin
 		if err != nil {
 			return nil, nil, err
 		}
-		target, err := l.target(v)
+		target, err := l.target(ctx, v)
 		if err != nil {
 			return nil, nil, err
 		}

@@ -63,7 +63,21 @@ func (q *quarantine) flush(ctx context.Context) error {
 	if len(q.batch) == 0 {
 		return nil
 	}
-	err := q.lake.Events.Emit(ctx, "quarantine", q.batch...)
+	// What a user has decided about a row holds when a run sets it aside again.
+	ids := make([]string, len(q.batch))
+	for i, row := range q.batch {
+		ids[i] = row.(tickerlake.Quarantined).ID
+	}
+	decided, err := q.lake.Catalog.Decided(ctx, ids...)
+	if err != nil {
+		return err
+	}
+	for i, row := range q.batch {
+		row := row.(tickerlake.Quarantined)
+		row.Decision, row.DecidedAt = decided[row.ID].Decision, decided[row.ID].At
+		q.batch[i] = row
+	}
+	err = q.lake.Events.Emit(ctx, "quarantine", q.batch...)
 	q.batch = nil
 	return err
 }

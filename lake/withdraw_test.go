@@ -45,9 +45,7 @@ func (f *fixture) answerFrom(row int, id, fetched string, rows ...string) {
 		case '-':
 			continue
 		}
-		line, err := json.Marshal(d)
-		f.must(err)
-		lines = append(lines, string(line))
+		lines = append(lines, string(f.document(d)))
 	}
 	f.put(lines...)
 }

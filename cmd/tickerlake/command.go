@@ -80,7 +80,7 @@ passed, 4 a source failed.`,
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print the result as JSON")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return wrongUse(cmd, err) })
 	root.AddCommand(a.initCommand(), a.validateCommand(), a.fetchCommand(), a.importCommand(), a.runCommand(), a.tidyCommand(), a.queryCommand(), a.exportCommand(),
-		a.tablesCommand(), a.describeCommand(), a.checkCommand(), a.snapshotsCommand(), a.rollbackCommand(), a.statusCommand(), a.doctorCommand(), a.simulateCommand(), a.versionCommand())
+		a.tablesCommand(), a.describeCommand(), a.checkCommand(), a.snapshotsCommand(), a.rollbackCommand(), a.quarantineCommand(), a.statusCommand(), a.doctorCommand(), a.simulateCommand(), a.versionCommand())
 	return root
 }
 
