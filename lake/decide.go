@@ -207,18 +207,22 @@ func Remedy(reason string) string {
 	return "mend it at the source, and fetch that time again with tickerlake fetch SOURCE --from DATE --to DATE"
 }
 
-// unjudged leaves out of the rows of a table those that users have accepted: no rule
-// that they break is to hold them up. The text names what is left out, if anything.
-func unjudged(rows string, accepted []catalog.Decision) (from, text string) {
+// acceptedRow is the column that tells of rows of a target whether users have accepted
+// them.
+const acceptedRow = "accepted_row"
+
+// markAccepted adds to the rows of a table whether users have accepted them: no rule
+// that they break by themselves is to hold them up. The text names those that are.
+func markAccepted(rows string, accepted []catalog.Decision) (from, text string) {
 	if len(accepted) == 0 {
-		return rows, ""
+		return "(SELECT *, FALSE AS " + acceptedRow + " FROM " + rows + " AS r)", ""
 	}
 	keys := make([]string, len(accepted))
 	for i, d := range accepted {
 		keys[i] = "(" + quality.Literal(d.Symbol) + ", " + quality.TimestampLiteral(d.Ts) + ", " + quality.Literal(d.FetchID) + ")"
 	}
 	slices.Sort(keys)
-	text = strings.Join(keys, ", ")
-	return "(SELECT r.* FROM " + rows + " r LEFT JOIN (VALUES " + text +
-		") a(symbol, ts, fetch_id) ON a.symbol = r.symbol AND a.ts = r.ts AND a.fetch_id = r.fetch_id WHERE a.symbol IS NULL)", text
+	text = strings.Join(slices.Compact(keys), ", ")
+	return "(SELECT r.*, a.symbol IS NOT NULL AS " + acceptedRow + " FROM " + rows + " r LEFT JOIN (VALUES " + text +
+		") a(symbol, ts, fetch_id) ON a.symbol = r.symbol AND a.ts = r.ts AND a.fetch_id = r.fetch_id)", text
 }

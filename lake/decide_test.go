@@ -10,6 +10,7 @@ import (
 
 	"github.com/tickerlake/tickerlake"
 	"github.com/tickerlake/tickerlake/catalog"
+	"github.com/tickerlake/tickerlake/quality"
 )
 
 // accept accepts a quarantined row; its document becomes an object.
@@ -127,6 +128,11 @@ func TestAcceptedBreaksRule(t *testing.T) {
 	result, err := f.lake.Evaluate(context.Background(), f.lake.Rules, f.view("prod.bars_1d"))
 	f.must(err)
 	f.want("the table as it is published", result.Passed(), true)
+	all, err := quality.Parse(`Rules = [ RowCount = 3, IsPrimaryKey "symbol" "ts", Sum "close" = 5030 ]`)
+	f.must(err)
+	result, err = f.lake.Evaluate(context.Background(), all, f.view("prod.bars_1d"))
+	f.must(err)
+	f.want("the row counts where the table is judged", result.Passed(), true)
 
 	f.put(good("AAPL", "2026-02-27", 7000).with("fetched_at", at("21:50"), "fetch_id", "f9"))
 	r, err = f.gated(rule)

@@ -123,15 +123,18 @@ func anyRule(rules *quality.Ruleset, f func(r *quality.Rule) bool) bool {
 	return slices.ContainsFunc(rules.Rules, visit) || slices.ContainsFunc(rules.Analyzers, visit)
 }
 
-// target is a table as rules see it: its rows, and those of each partition, without
-// those that users have accepted.
+// target is a table as rules see it: its rows, and those of each partition, marked
+// where users have accepted them.
 func (l *Lake) target(ctx context.Context, v View) (quality.Target, error) {
 	accepted, err := l.Catalog.AcceptedOf(ctx, v.Name)
 	if err != nil {
 		return quality.Target{}, err
 	}
-	from, _ := unjudged(l.rows(v), accepted)
-	t := quality.Target{Name: v.Database + "." + v.Name, From: from, Columns: qualityColumns(v.Columns)}
+	t := quality.Target{Name: v.Database + "." + v.Name, From: l.rows(v), Columns: qualityColumns(v.Columns)}
+	if len(accepted) > 0 {
+		t.Waived = acceptedRow
+		t.From, _ = markAccepted(t.From, accepted)
+	}
 	if len(v.data) == 0 || !v.AsOf.IsZero() {
 		return t, nil
 	}
@@ -150,9 +153,12 @@ func (l *Lake) target(ctx context.Context, v View) (quality.Target, error) {
 		if part.Files, err = l.local(partitions[name]); err != nil {
 			return t, err
 		}
-		elsewhere := func(d catalog.Decision) bool { return !strings.HasPrefix(d.Ts.Format(time.DateOnly), name) }
-		from, without := unjudged(l.rows(part), slices.DeleteFunc(slices.Clone(accepted), elsewhere))
-		t.Parts = append(t.Parts, quality.Part{Key: contentOf(partitions[name], without), From: from})
+		from, marked := l.rows(part), ""
+		if t.Waived != "" {
+			elsewhere := func(d catalog.Decision) bool { return !strings.HasPrefix(d.Ts.Format(time.DateOnly), name) }
+			from, marked = markAccepted(from, slices.DeleteFunc(slices.Clone(accepted), elsewhere))
+		}
+		t.Parts = append(t.Parts, quality.Part{Key: contentOf(partitions[name], marked), From: from})
 	}
 	return t, nil
 }
@@ -178,10 +184,10 @@ func (l *Lake) touch(ctx context.Context, t *quality.Target, name string) error 
 // a program that measured otherwise is not found.
 const measuresVersion = "measures 1"
 
-// contentOf names what is in data files, which never change, without some rows.
-func contentOf(files []file, without string) string {
+// contentOf names what is in data files, which never change, with some rows marked.
+func contentOf(files []file, marked string) string {
 	h := sha256.New()
-	fmt.Fprintln(h, measuresVersion, without)
+	fmt.Fprintln(h, measuresVersion, marked)
 	for _, f := range files {
 		fmt.Fprintln(h, f.location)
 	}
