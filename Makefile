@@ -25,7 +25,7 @@ build: need ## build bin/tickerlake
 
 test: need ## all tests; those with outside clients use a .venv, made where python3 is
 	@tools/venv.sh
-	TICKERLAKE_PYTHON="$$(tools/venv.sh --path)" go test ./...
+	TICKERLAKE_PYTHON="$$(tools/venv.sh --path)" go test -timeout 60m ./...
 
 check: need format tidy layout vet lint static race ## the gate: format, tidy, layout, vet, lint, static builds, race
 
