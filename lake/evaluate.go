@@ -123,8 +123,8 @@ func anyRule(rules *quality.Ruleset, f func(r *quality.Rule) bool) bool {
 	return slices.ContainsFunc(rules.Rules, visit) || slices.ContainsFunc(rules.Analyzers, visit)
 }
 
-// target is a table as rules see it: its rows, and those of each partition, marked
-// where users have accepted them.
+// target is a table as rules see it: its rows, and those of each piece, marked where
+// users have accepted them.
 func (l *Lake) target(ctx context.Context, v View) (quality.Target, error) {
 	accepted, err := l.Catalog.AcceptedOf(ctx, v.Name)
 	if err != nil {
@@ -139,48 +139,37 @@ func (l *Lake) target(ctx context.Context, v View) (quality.Target, error) {
 		return t, nil
 	}
 	t.PartedBy = "ts"
-	partitions := map[string][]file{}
-	var order []string
-	for _, f := range v.data {
-		if partitions[f.partition] == nil {
-			order = append(order, f.partition)
-		}
-		partitions[f.partition] = append(partitions[f.partition], f)
-	}
-	slices.Sort(order)
-	for _, name := range order {
+	for _, p := range l.parts(v) {
 		part := v
-		if part.Files, err = l.local(partitions[name]); err != nil {
+		if part.Files, err = l.local(p.files); err != nil {
 			return t, err
 		}
 		from, marked := l.rows(part), ""
 		if t.Waived != "" {
-			elsewhere := func(d catalog.Decision) bool { return !strings.HasPrefix(d.Ts.Format(time.DateOnly), name) }
+			elsewhere := func(d catalog.Decision) bool { return !strings.HasPrefix(d.Ts.Format(time.DateOnly), p.partition) }
 			from, marked = markAccepted(from, slices.DeleteFunc(slices.Clone(accepted), elsewhere))
 		}
-		t.Parts = append(t.Parts, quality.Part{Key: contentOf(partitions[name], marked), From: from})
+		t.Parts = append(t.Parts, quality.Part{Key: contentOf(p.files, marked), From: from})
 	}
 	return t, nil
 }
 
-// touch marks the partitions of a candidate that its run has touched: those that main
-// does not have.
-func (l *Lake) touch(ctx context.Context, t *quality.Target, name string) error {
-	main, err := l.tableView(ctx, name, table.MainBranch)
+// touch marks the partitions of a candidate that its run has touched: those in which a
+// piece is not as it is in main.
+func (l *Lake) touch(ctx context.Context, t *quality.Target, v View) error {
+	main, err := l.tableView(ctx, v.Name, table.MainBranch)
 	if err != nil {
 		return err
 	}
-	before, err := l.target(ctx, main)
-	if err != nil {
-		return err
-	}
-	for i, p := range t.Parts {
-		t.Parts[i].Touched = !slices.ContainsFunc(before.Parts, func(b quality.Part) bool { return b.Key == p.Key })
+	have := l.parts(v)
+	touched := changedPartitions(have, l.parts(main))
+	for i := range t.Parts {
+		t.Parts[i].Touched = touched[have[i].partition]
 	}
 	return nil
 }
 
-// measuresVersion is part of what names the content of a partition: what was kept by
+// measuresVersion is part of what names the content of a piece: what was kept by
 // a program that measured otherwise is not found.
 const measuresVersion = "measures 1"
 

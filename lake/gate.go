@@ -103,7 +103,7 @@ func (l *Lake) judge(ctx context.Context, run Run, c candidates) (failed []strin
 			return nil, nil, err
 		}
 		if l.Scope == quality.Touched {
-			if err := l.touch(ctx, &target, v.Name); err != nil {
+			if err := l.touch(ctx, &target, v); err != nil {
 				return nil, nil, err
 			}
 		}
@@ -124,7 +124,7 @@ func (l *Lake) judge(ctx context.Context, run Run, c candidates) (failed []strin
 		}
 		for _, r := range res.Failed() {
 			failed = append(failed, fmt.Sprintf("%s.%s: %s: %s", v.Database, v.Name, r.Description, r.EvaluationMessage))
-			skips, err := l.breakers(ctx, e, r, target, t)
+			skips, err := l.breakers(ctx, e, r, target, v, t)
 			if err != nil {
 				return nil, nil, err
 			}
@@ -139,13 +139,13 @@ func (l *Lake) judge(ctx context.Context, run Run, c candidates) (failed []strin
 }
 
 // breakers finds the symbols whose new rows break a rule over single rows.
-func (l *Lake) breakers(ctx context.Context, e quality.Engine, r quality.RuleResult, target quality.Target, t Candidate) ([]Skip, error) {
+func (l *Lake) breakers(ctx context.Context, e quality.Engine, r quality.RuleResult, target quality.Target, v View, t Candidate) ([]Skip, error) {
 	if r.Rule == nil || r.Result != quality.Fail || len(t.New) == 0 {
 		return nil, nil
 	}
 	if len(e.WholeReads(&quality.Ruleset{Rules: []*quality.Rule{r.Rule}}, target)) == 0 || e.Scope == quality.Touched {
 		// What it takes to see a new row break the rule lies in its partition.
-		if err := l.touch(ctx, &target, t.Table); err != nil {
+		if err := l.touch(ctx, &target, v); err != nil {
 			return nil, err
 		}
 		target, _ = target.OnlyTouched()

@@ -33,7 +33,7 @@ const byHand = `SELECT count(*), count(symbol), count(ts), count(open), count(hi
 
 // judgeAll fills a lake, untimed, then evaluates the rules and the statement in turn.
 func judgeAll(ctx context.Context, t task) (outcome, error) {
-	l, c, err := filled(ctx, t, rules)
+	l, c, err := filled(ctx, t, `Rules = [ RowCount > 0 ]`) // so that little is known of the table
 	if err != nil {
 		return c.out, err
 	}
