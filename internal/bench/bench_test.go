@@ -141,6 +141,7 @@ func BenchmarkMinutes(b *testing.B) {
 				}
 			}
 			b.ReportMetric(out.PeakMB, "peak"+suffix+"_MB")
+			b.ReportMetric(milliseconds(median(out.Rounds["tidy"])), "tidy"+suffix+"_ms")
 			for name, size := range out.Sizes {
 				b.ReportMetric(size, name+suffix)
 			}

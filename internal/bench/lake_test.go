@@ -104,6 +104,9 @@ func publishMinutes(ctx context.Context, t task) (outcome, error) {
 		if _, err := l.news(ctx, c, "day", fetches); err != nil {
 			return c.out, err
 		}
+		if err := l.tidy(ctx, c); err != nil {
+			return c.out, err
+		}
 	}
 	if t.Days > 0 {
 		c.out.Sizes["rows_before"] = float64(m.Symbols) * float64(t.Days) * session
@@ -119,12 +122,34 @@ func publishMinutes(ctx context.Context, t task) (outcome, error) {
 		if counts.Inserted != int64(m.Symbols) {
 			return c.out, fmt.Errorf("minute %d: %+v", n, counts)
 		}
+		if err := l.tidy(ctx, c); err != nil {
+			return c.out, err
+		}
 	}
 	c.out.Sizes["peak_MB_before"] = before
 	if err := l.sizes(c.out.Sizes); err != nil {
 		return c.out, err
 	}
 	return c.out, l.close()
+}
+
+// tidy tidies the lake if that is due, as the program does after a run.
+func (p *pipeline) tidy(ctx context.Context, c *clock) error {
+	due, err := p.TidyDue(ctx)
+	if err != nil || !due {
+		return err
+	}
+	p.runs++
+	r := &run{id: fmt.Sprintf("run-%06d", p.runs)}
+	t := p.NewTidy(lake.TidyOptions{})
+	begin := time.Now()
+	for _, job := range []func(context.Context, lake.Run) error{t.Compact, t.Expire, t.Retain, t.Ops, t.Collect} {
+		if err := job(ctx, r); err != nil {
+			return fmt.Errorf("tidy: %w", err)
+		}
+	}
+	c.out.add("tidy", time.Since(begin))
+	return nil
 }
 
 // filled is a lake with the market's first bars.
