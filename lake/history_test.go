@@ -73,6 +73,9 @@ func play(t *testing.T, seed uint64) {
 			return
 		}
 	}
+	if found := h.examined(false); len(found) > 0 {
+		t.Errorf("the doctor finds %+v", found)
+	}
 }
 
 // fastDir is a folder in memory, if the machine has one: a sequence has hundreds of
