@@ -76,8 +76,9 @@ func Typed(columns []Column, rows string) string {
 // The stored row of a key is the latest; so it counts if it is not after t, and the
 // latest revision not after t otherwise. Revisions are published before the bars: if
 // one has the very row that is still in the table, then the revision is right. The
-// filters of a statement reach both relations, and the joins have the few revisions on
-// their small side.
+// filters of a statement reach the scans, and the joins have the few revisions on their
+// small side: the bars that they are compared with are sought by their keys (with ANTI
+// JOIN in the place of NOT EXISTS all of them are read).
 func AsOf(bars, revisions string, t time.Time) string {
 	columns := `"` + strings.Join(barNames, `", "`) + `"`
 	moment := quality.TimestampLiteral(t)
@@ -89,8 +90,8 @@ func AsOf(bars, revisions string, t time.Time) string {
 	USING (symbol, ts, fetched_at, fetch_id) WHERE fetched_at <= ` + moment + `
 UNION ALL SELECT ` + columns + ` FROM (SELECT * FROM ` + revisions + ` WHERE fetched_at <= ` + moment + `
 	QUALIFY row_number() OVER (PARTITION BY symbol, ts ORDER BY fetched_at DESC, fetch_id DESC, withdrawn_at NULLS LAST) = 1) r
-	ANTI JOIN (SELECT symbol, ts FROM ` + bars + ` WHERE fetched_at <= ` + moment + `) b USING (symbol, ts)
-	WHERE withdrawn_at IS NULL OR withdrawn_at > ` + moment
+	WHERE (withdrawn_at IS NULL OR withdrawn_at > ` + moment + `) AND NOT EXISTS (
+		SELECT 1 FROM ` + bars + ` b WHERE b.symbol = r.symbol AND b.ts = r.ts AND b.fetched_at <= ` + moment + `)`
 }
 
 // ParseMoment reads a moment: RFC 3339, or a date, which means its end in UTC: what was
