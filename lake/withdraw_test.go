@@ -108,6 +108,7 @@ func TestCompleteness(t *testing.T) {
 		{"cut at the end", func(f *fixture) { f.answer("f2", at("21:10"), "2026-02-24 2", "2026-02-26 4", "-2026-02-27 5") }, true},
 		{"cut before it", func(f *fixture) { f.answer("f2", at("21:10"), "2026-02-23 1", "2026-02-24 2", "-2026-02-26 5") }, false},
 		{"unreadable ts", func(f *fixture) { f.answer("f2", at("21:10"), "2026-02-24 2", "?2026-02-25 3", "2026-02-26 4") }, false},
+		{"unreadable ts at the end", func(f *fixture) { f.answer("f2", at("21:10"), "2026-02-24 2", "2026-02-26 4", "?2026-02-27 5") }, false},
 		{"rejected, but there", func(f *fixture) { f.answer("f2", at("21:10"), "2026-02-24 2", "!2026-02-25 3", "2026-02-26 4") }, false},
 		{"another rejected", func(f *fixture) {
 			f.answer("f2", at("21:10"), "2026-02-23 1", "!2026-02-24 2", "2026-02-26 4")
