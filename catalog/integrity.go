@@ -3,8 +3,6 @@ package catalog
 import (
 	"context"
 	"database/sql"
-	"fmt"
-	"time"
 )
 
 // A Problem is what is wrong with a database.
@@ -41,20 +39,19 @@ func (c *Catalog) Integrity(ctx context.Context) ([]Problem, error) {
 	return out, ctx.Err()
 }
 
-// InsaneCovers tells the current covers that end before they begin. They may overlap:
-// where they do, the later one counts.
+// InsaneCovers tells the covers that end before they begin, or died before they were born,
+// and the series that have more than there may be.
 func (c *Catalog) InsaneCovers(ctx context.Context) ([]string, error) {
 	var out []string
-	err := c.query(ctx, "catalog.InsaneCovers", func(rows *sql.Rows) error {
-		var tbl, symbol string
-		var from, to int64
-		if err := rows.Scan(&tbl, &symbol, &from, &to); err != nil {
-			return err
-		}
-		out = append(out, fmt.Sprintf("the cover of %s in %s from %s to %s ends before it begins", symbol, tbl,
-			time.UnixMicro(from).UTC().Format(time.DateTime), time.UnixMicro(to).UTC().Format(time.DateTime)))
-		return nil
-	}, `SELECT tbl, symbol, from_ts, to_ts FROM covers WHERE died IS NULL AND from_ts > to_ts`)
+	text := func(rows *sql.Rows) error {
+		var tbl, symbol, what string
+		err := rows.Scan(&tbl, &symbol, &what)
+		out = append(out, symbol+" in "+tbl+": "+what)
+		return err
+	}
+	err := c.query(ctx, "catalog.InsaneCovers", text, `SELECT tbl, symbol, 'a cover ends before it begins' FROM covers WHERE from_ts > to_ts
+		UNION ALL SELECT tbl, symbol, 'a cover died before it was born' FROM covers WHERE died < born
+		UNION ALL SELECT tbl, symbol, 'it has ' || count(*) || ' covers, more than there may be' FROM covers WHERE died IS NULL GROUP BY tbl, symbol HAVING count(*) > ?`, maxCovers)
 	return out, err
 }
 

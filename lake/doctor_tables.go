@@ -52,7 +52,7 @@ func (d *doctor) table(ctx context.Context, name string) error {
 	}
 	damaged := map[string]string{} // reasons by file
 	var order []string
-	whole := map[int64]bool{}
+	whole, past, needed := map[int64]bool{}, pastOf(t), map[string]bool{}
 	for _, s := range t.Metadata().Snapshots() {
 		found, err := x.snapshot(ctx, s)
 		if err != nil {
@@ -64,6 +64,7 @@ func (d *doctor) table(ctx context.Context, name string) error {
 				order = append(order, f.location)
 			}
 			damaged[f.location] = f.why
+			needed[f.location] = needed[f.location] || past[s.SnapshotID]
 		}
 	}
 	// A snapshot that was published or deleted meanwhile is looked at the next time.
@@ -79,6 +80,8 @@ func (d *doctor) table(ctx context.Context, name string) error {
 	for i, location := range order {
 		f := d.wrong(kindOf(location), location, "%s", damaged[location])
 		switch {
+		case !needed[location]:
+			f.Severity, f.Advice = Note, "only snapshots that were taken back or not published need it: tickerlake tidy removes it with them"
 		case !current:
 			f.Advice = "only older snapshots need it: what is published is whole"
 		case i == 0:
@@ -96,6 +99,19 @@ func (d *doctor) table(ctx context.Context, name string) error {
 	}
 	x.branches()
 	return nil
+}
+
+// pastOf are the snapshots that led to what is published.
+func pastOf(t *table.Table) map[int64]bool {
+	out := map[int64]bool{}
+	for s := t.SnapshotByName(table.MainBranch); s != nil && !out[s.SnapshotID]; {
+		out[s.SnapshotID] = true
+		if s.ParentSnapshotID == nil {
+			break
+		}
+		s = t.SnapshotByID(*s.ParentSnapshotID)
+	}
+	return out
 }
 
 type damage struct{ location, why string }

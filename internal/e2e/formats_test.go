@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/tickerlake/tickerlake/catalog"
 )
 
 var makeLake = flag.String("make-lake", "", "write the lake of a format that the program at this path makes, with what must be readable of it, to testdata/lakes")
@@ -395,4 +397,16 @@ func TestFormats(t *testing.T) {
 func without(p prices, symbol string, i int) prices {
 	p[symbol] = append(p[symbol][:i:i], p[symbol][i+1:]...)
 	return p
+}
+
+// TestFormatHasLake fails if the format has changed and no lake of it is kept.
+func TestFormatHasLake(t *testing.T) {
+	t.Parallel()
+	for v := 1; v <= catalog.StateVersion; v++ {
+		for _, suffix := range []string{".tar.gz", ".txtar"} {
+			if _, err := os.Stat(filepath.Join("testdata", "lakes", fmt.Sprint(v)+suffix)); err != nil {
+				t.Errorf("there is no lake of format %d: build the program that is to write it, then go test ./internal/e2e -run TestMakeLake -make-lake PROGRAM (%v)", v, err)
+			}
+		}
+	}
 }
