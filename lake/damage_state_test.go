@@ -190,6 +190,23 @@ func TestRepair(t *testing.T) {
 		f.run()
 		f.want("latest", f.rows("prod.latest", "symbol, close"), []string{"MSFT 34"})
 	})
+	t.Run("latest, by a run", func(t *testing.T) {
+		f := damagedLake(t)
+		path := f.view("prod.latest").Files[0]
+		text, err := os.ReadFile(path)
+		f.must(err)
+		text[len(text)/2] ^= 1
+		f.must(os.WriteFile(path, text, 0o644))
+		f.put(good("AAPL", "2026-02-16", 12).with("fetched_at", "2026-03-02T21:40:00.000000Z", "fetch_id", "f8"))
+		f.run() // nothing unfinished came: it stays refused
+		if err := f.lake.Readable(context.Background(), f.view("prod.latest")); !errors.Is(err, tickerlake.Damaged) {
+			t.Error(err)
+		}
+		f.put(good("TSLA", "2026-03-03", 34).with("final", false, "fetched_at", "2026-03-02T21:40:00.000000Z", "fetch_id", "f9"))
+		f.run()
+		f.must(f.lake.Readable(context.Background(), f.view("prod.latest")))
+		f.want("latest", f.rows("prod.latest", "symbol, close"), []string{"TSLA 34"})
+	})
 	t.Run("objects", func(t *testing.T) {
 		f := damagedLake(t)
 		entries, err := f.cat.Objects(context.Background(), "")

@@ -2,10 +2,12 @@ package lake
 
 import (
 	"context"
+	"errors"
 	"os"
 	"strings"
 	"time"
 
+	"github.com/tickerlake/tickerlake"
 	"github.com/tickerlake/tickerlake/catalog"
 	"github.com/tickerlake/tickerlake/quality"
 )
@@ -34,6 +36,17 @@ func (l *Lake) renewLatest(ctx context.Context, run Run, note cleaned, p catalog
 	}
 	if len(open)+len(p.Confirmations) == 0 {
 		return nil
+	}
+	if existing != "" {
+		switch _, err := l.files.Check(latestFile); {
+		case errors.Is(err, tickerlake.Damaged):
+			run.Log().Warn("prod.latest is damaged and begins anew: the next fetch brings the unfinished bars of other symbols back", "why", err)
+			if existing = ""; len(open) == 0 {
+				return nil
+			}
+		case err != nil:
+			return err
+		}
 	}
 	series, err := l.Catalog.AllSeries(ctx)
 	if err != nil {

@@ -178,6 +178,9 @@ func (l *Lake) dropLatest(ctx context.Context, taken []catalog.Feed) error {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) || len(taken) == 0 {
 		return nil
 	}
+	if _, err := l.files.Check(latestFile); errors.Is(err, tickerlake.Damaged) {
+		return nil // it is refused to readers, and begins anew with the next run
+	}
 	var gone []string
 	for _, f := range taken {
 		gone = append(gone, `("table" = `+quality.Literal(f.Table)+" AND source = "+quality.Literal(f.Source)+

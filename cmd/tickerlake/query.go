@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -112,10 +113,15 @@ func queryTables(views []lake.View) []query.Table {
 	return out
 }
 
+// names reports whether a statement may name a table: the name stands in it as a word.
+func names(sql, table string) bool {
+	ok, err := regexp.MatchString(`(?i)(^|[^a-z0-9_])`+regexp.QuoteMeta(table)+`($|[^a-z0-9_])`, sql)
+	return ok || err != nil
+}
+
 // ask answers a statement over pinned tables.
 func (p *pipeline) ask(ctx context.Context, views []lake.View, r query.Request, do func(s *duck.Sandbox, r query.Request) error) error {
-	sql := strings.ToLower(r.SQL)
-	named := slices.DeleteFunc(slices.Clone(views), func(v lake.View) bool { return !strings.Contains(sql, strings.ToLower(v.Name)) })
+	named := slices.DeleteFunc(slices.Clone(views), func(v lake.View) bool { return !names(r.SQL, v.Name) })
 	if err := p.lake.Readable(ctx, named...); err != nil {
 		return err
 	}
