@@ -17,7 +17,7 @@ import (
 )
 
 // TestDamagedDatabases flips bytes of state.db and catalog.db and cuts them. They have no
-// checksums: what is said here is that a table of prod is then as it was, or cannot be
+// checksums: what holds is that a table of prod is then as it was, or cannot be
 // read, and that an error names a database.
 func TestDamagedDatabases(t *testing.T) {
 	f := damagedLake(t)
