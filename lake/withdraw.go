@@ -46,16 +46,18 @@ func (p Part) reach(spans []Span, files []file) []Span {
 	}
 	var out []Span
 	for i := 0; i < len(spans); {
-		n := 1
-		for i+n < len(spans) && spans[i+n].Symbol == spans[i].Symbol {
-			n++
+		symbol := spans[i].Symbol
+		var here []Span
+		for ; i < len(spans) && spans[i].Symbol == symbol; i++ {
+			if overlaps(spans[i]) {
+				here = append(here, spans[i])
+			}
 		}
-		for _, s := range spans[i : i+n] {
-			if overlaps(s) && (n > 1 || slices.ContainsFunc(files, func(f file) bool { return f.partition == p.Partition && f.within(s) })) {
+		for _, s := range here {
+			if len(here) > 1 || slices.ContainsFunc(files, func(f file) bool { return f.partition == p.Partition && f.within(s) }) {
 				out = append(out, s)
 			}
 		}
-		i += n
 	}
 	return out
 }
