@@ -568,3 +568,17 @@ func TestUnfinishedBarInConflict(t *testing.T) {
 		t.Errorf("quarantined %+v", q)
 	}
 }
+
+// A run commits several times; the metadata files that its commits supersede go.
+func TestMetadataFilesAreBounded(t *testing.T) {
+	f := newFixture(t)
+	for i := range 12 {
+		f.put(good("AAPL", fmt.Sprintf("2026-01-%02d", i+5), 10).with("fetch_id", fmt.Sprint("f", i)))
+		f.run()
+	}
+	files, err := filepath.Glob(filepath.Join(f.dir, "buckets", "prod", "bars_1d", "metadata", "*.metadata.json"))
+	f.must(err)
+	if len(files) < 2 || len(files) > 6 {
+		t.Errorf("%d metadata files after 12 runs, want the current one and up to 5 before it", len(files))
+	}
+}
