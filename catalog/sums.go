@@ -96,7 +96,11 @@ func (f Files) append(sums string, line []byte) error {
 	if err := makeDurableDir(filepath.Dir(sums)); err != nil {
 		return err
 	}
-	file, err := os.OpenFile(sums, os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o644)
+	file, err := os.OpenFile(sums, os.O_RDWR|os.O_APPEND, 0)
+	made := errors.Is(err, fs.ErrNotExist)
+	if made {
+		file, err = os.OpenFile(sums, os.O_RDWR|os.O_APPEND|os.O_CREATE, 0o644)
+	}
 	if err != nil {
 		return err
 	}
@@ -108,7 +112,12 @@ func (f Files) append(sums string, line []byte) error {
 				line = append([]byte("\n"), line...) // after a line that was cut off
 			}
 		}
-		_, err = file.Write(line)
+		if _, err = file.Write(line); err == nil {
+			err = file.Sync()
+		}
+		if made {
+			err = errors.Join(err, syncDir(filepath.Dir(sums)))
+		}
 		for doubled := int64(prunedAt); err == nil && doubled <= size+int64(len(line)); doubled *= 2 {
 			if size < doubled {
 				err = f.prune(sums)
