@@ -54,3 +54,19 @@ func (d *Duration) UnmarshalText(text []byte) (err error) {
 
 // MarshalText writes what String writes.
 func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// Earlier gives the earlier of two times, of which a zero one does not count.
+func Earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// Later gives the later of two times.
+func Later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}

@@ -154,6 +154,20 @@ type Object struct {
 	At      time.Time `json:"at"`
 }
 
+// An Import is what is known of a file that was brought in, or is on its way.
+type Import struct {
+	// ID stands for the content of the file and how it was read.
+	ID   string
+	Name string
+	Size int64
+	// FetchedAt is the time that rows without one of their own get.
+	FetchedAt time.Time
+	// Documents are so many of the file, from its beginning, that are durable.
+	Documents int64
+	// TakenAt is when all of them were; zero before that.
+	TakenAt time.Time
+}
+
 // A Series is what is known of one symbol in one table.
 type Series struct {
 	Table    string   `json:"table"`

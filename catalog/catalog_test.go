@@ -283,7 +283,7 @@ func TestDamageAsksAgain(t *testing.T) {
 	for _, err := range []error{
 		c.Pending(ctx, "f", tickerlake.Series{Table: "t", Symbol: "A", Watermark: now}), c.Publish(ctx, published),
 		c.Pending(ctx, "g", tickerlake.Series{Table: "t", Symbol: "A", Watermark: now}),
-		c.KeepImport(ctx, catalog.Import{ID: "i", Name: "a.csv", Size: 5, FetchedAt: now, Documents: 3, TakenAt: now}),
+		c.KeepImport(ctx, tickerlake.Import{ID: "i", Name: "a.csv", Size: 5, FetchedAt: now, Documents: 3, TakenAt: now}),
 	} {
 		if err != nil {
 			t.Fatal(err)
@@ -292,7 +292,7 @@ func TestDamageAsksAgain(t *testing.T) {
 	if series, err := c.Series(ctx, "t"); err != nil || !series["A"].Watermark.Equal(now) {
 		t.Fatalf("before the damage: %+v, %v", series, err)
 	}
-	want := catalog.Import{ID: "i", Name: "a.csv", Size: 5, FetchedAt: now, Documents: 3, TakenAt: now}
+	want := tickerlake.Import{ID: "i", Name: "a.csv", Size: 5, FetchedAt: now, Documents: 3, TakenAt: now}
 	if i, err := c.Import(ctx, "i"); err != nil || i != want {
 		t.Fatalf("the import is %+v, %v, want %+v", i, err, want)
 	}

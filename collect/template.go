@@ -126,42 +126,18 @@ func timeFormat(format string) (func(time.Time, *time.Location) string, error) {
 	case "rfc3339":
 		return func(t time.Time, _ *time.Location) string { return t.UTC().Format(time.RFC3339) }, nil
 	}
-	type piece struct{ layout, literal string }
-	var pieces []piece
-	for i := 0; i < len(format); {
-		c := format[i]
-		switch {
-		case c == '\'':
-			end := strings.IndexByte(format[i+1:], '\'')
-			if end < 0 {
-				return nil, fmt.Errorf("time format %q: ' without its end", format)
-			}
-			pieces = append(pieces, piece{literal: format[i+1 : i+1+end]})
-			i += end + 2
-		case 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z':
-			end := i
-			for end < len(format) && format[end] == c {
-				end++
-			}
-			layout, ok := timeLetters[format[i:end]]
-			if !ok {
-				return nil, fmt.Errorf("time format %q: no letters %s; there are epoch, epoch_ms, rfc3339, and yyyy yy MMMM MMM MM M dd d HH mm ss XXX with other text in 'quotes'", format, format[i:end])
-			}
-			pieces = append(pieces, piece{layout: layout})
-			i = end
-		default:
-			pieces = append(pieces, piece{literal: string(c)})
-			i++
-		}
+	pieces, err := SplitTimeFormat(format, timeLetters, "epoch, epoch_ms, rfc3339, and yyyy yy MMMM MMM MM M dd d HH mm ss XXX with other text in 'quotes'")
+	if err != nil {
+		return nil, err
 	}
 	return func(t time.Time, zone *time.Location) string {
 		var b strings.Builder
 		t = t.In(zone)
 		for _, p := range pieces {
-			if p.layout == "" {
-				b.WriteString(p.literal)
+			if p.Layout == "" {
+				b.WriteString(p.Literal)
 			} else {
-				b.WriteString(t.Format(p.layout))
+				b.WriteString(t.Format(p.Layout))
 			}
 		}
 		return b.String()

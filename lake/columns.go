@@ -17,6 +17,8 @@ import (
 	"github.com/klauspost/compress/gzip"
 
 	"github.com/tickerlake/tickerlake/catalog"
+
+	"github.com/tickerlake/tickerlake"
 )
 
 // chunkRows bounds the rows of an object that are held in memory.
@@ -381,7 +383,7 @@ func joined(r CleanResult, inputs []input) CleanResult {
 		have.Files = append(have.Files, p.Files...)
 		have.Rows += p.Rows
 		have.MinSymbol, have.MaxSymbol = min(have.MinSymbol, p.MinSymbol), max(have.MaxSymbol, p.MaxSymbol)
-		have.MinTs, have.MaxTs = earlier(have.MinTs, p.MinTs), later(have.MaxTs, p.MaxTs)
+		have.MinTs, have.MaxTs = tickerlake.Earlier(have.MinTs, p.MinTs), tickerlake.Later(have.MaxTs, p.MaxTs)
 	}
 	group := func(g Group) {
 		key := g
@@ -394,7 +396,7 @@ func joined(r CleanResult, inputs []input) CleanResult {
 		}
 		have.Rows += g.Rows
 		have.Ascending = have.Ascending && g.Ascending && (have.MaxTs.Before(g.MinTs) || g.MaxTs.Before(have.MinTs))
-		have.MinTs, have.MaxTs = earlier(have.MinTs, g.MinTs), later(have.MaxTs, g.MaxTs)
+		have.MinTs, have.MaxTs = tickerlake.Earlier(have.MinTs, g.MinTs), tickerlake.Later(have.MaxTs, g.MaxTs)
 	}
 	for _, p := range r.Parts {
 		part(p)
@@ -452,23 +454,9 @@ func repeats(groups []Group) map[string][][2]time.Time {
 			end = time.Time{}
 		}
 		if !end.IsZero() && !g.MinTs.After(end) {
-			add(g.Table, g.MinTs, earlier(end, g.MaxTs))
+			add(g.Table, g.MinTs, tickerlake.Earlier(end, g.MaxTs))
 		}
-		end = later(end, g.MaxTs)
+		end = tickerlake.Later(end, g.MaxTs)
 	}
 	return out
-}
-
-func earlier(a, b time.Time) time.Time {
-	if a.IsZero() || !b.IsZero() && b.Before(a) {
-		return b
-	}
-	return a
-}
-
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
 }

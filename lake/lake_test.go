@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"maps"
 	"os"
@@ -25,26 +24,6 @@ import (
 	"github.com/tickerlake/tickerlake/lake"
 	"github.com/tickerlake/tickerlake/quality"
 )
-
-// A bucket is blob.Dir as the lake wants it.
-type bucket struct{ *blob.Dir }
-
-func (b bucket) Each(ctx context.Context, prefix, after string, f func(tickerlake.Object) error) error {
-	for info, err := range b.List(ctx, prefix, after) {
-		if err != nil {
-			return err
-		}
-		if err := f(tickerlake.Object{Key: info.Key, Size: info.Size, ETag: info.ETag, At: info.Modified}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (b bucket) Open(ctx context.Context, key string) (io.ReadCloser, error) {
-	body, _, err := b.Get(ctx, key, 0, -1)
-	return body, err
-}
 
 // A recorder keeps events by table and id, as a reader of ops sees them.
 type recorder struct {
@@ -111,7 +90,7 @@ type fixture struct {
 	dir    string
 	lake   *lake.Lake
 	cat    *catalog.Catalog
-	raw    bucket
+	raw    *blob.Dir
 	engine *duck.Engine
 	events *recorder
 	log    *bytes.Buffer
@@ -142,7 +121,7 @@ func (f *fixture) open() {
 	ctx := context.Background()
 	dir, err := blob.OpenDir(filepath.Join(f.dir, "buckets", "raw"))
 	f.must(err)
-	f.raw = bucket{dir}
+	f.raw = dir
 	f.cat, err = catalog.Open(ctx, f.dir, f.clock)
 	f.must(err)
 	f.engine = duck.NewEngine(duck.EngineOptions{Spill: filepath.Join(f.dir, "tmp"), MemoryMB: 256, Threads: 2})

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/tickerlake/tickerlake/quality"
+
+	"github.com/tickerlake/tickerlake"
 )
 
 // A piece is files of one partition of a table that hold all rows of some span of time,
@@ -30,7 +32,7 @@ func pieces(files []file) []piece {
 	daily := len(files[0].partition) == len("2006")
 	var last time.Time
 	for _, f := range files {
-		last = later(last, f.times[1])
+		last = tickerlake.Later(last, f.times[1])
 	}
 	last = beginning(last, daily, false)
 	all := make([]piece, len(files))
@@ -44,7 +46,7 @@ func pieces(files []file) []piece {
 	for _, p := range all {
 		if n := len(out) - 1; n >= 0 && p.from.Before(out[n].to) && p.partition == out[n].partition {
 			out[n].files = append(out[n].files, p.files...)
-			out[n].to = later(out[n].to, p.to)
+			out[n].to = tickerlake.Later(out[n].to, p.to)
 			continue
 		}
 		out = append(out, p)

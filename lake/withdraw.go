@@ -26,7 +26,7 @@ func (b *builder) spans() []Span {
 		key := fetch{g.Symbol, g.FetchID, g.FetchedAt}
 		if i, ok := seen[key]; ok {
 			s := &out[i]
-			s.From, s.To = earlier(s.From, g.MinTs), later(s.To, g.MaxTs)
+			s.From, s.To = tickerlake.Earlier(s.From, g.MinTs), tickerlake.Later(s.To, g.MaxTs)
 			continue
 		}
 		seen[key] = len(out)
@@ -112,7 +112,7 @@ func together(all []Withdrawal) []Withdrawal {
 		}
 		o := &out[i]
 		o.Bars += w.Bars
-		o.First, o.Last = earlier(o.First, w.First), later(o.Last, w.Last)
+		o.First, o.Last = tickerlake.Earlier(o.First, w.First), tickerlake.Later(o.Last, w.Last)
 	}
 	slices.SortFunc(out, func(a, b Withdrawal) int { return strings.Compare(a.Symbol, b.Symbol) })
 	return out

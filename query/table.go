@@ -23,7 +23,7 @@ func writeTable(w *bufio.Writer, rows Rows, width int) error {
 	for _, c := range t.columns {
 		t.widths = append(t.widths, min(runes(printable(c.Name)), cellWidth))
 	}
-	err := each(rows, t.add)
+	err := Each(rows, t.add)
 	if err != nil {
 		return err
 	}

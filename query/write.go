@@ -64,8 +64,8 @@ func Write(w io.Writer, rows Rows, o Output) error {
 	return buffered.Flush()
 }
 
-// each calls f with every row.
-func each(rows Rows, f func(row []any) error) error {
+// Each calls f with every row.
+func Each(rows Rows, f func(row []any) error) error {
 	for {
 		batch, err := rows.Next()
 		if err == io.EOF {
@@ -102,7 +102,7 @@ func writeCSV(w *bufio.Writer, rows Rows) error {
 		field(i, c.Name, c.Name == "")
 	}
 	w.WriteString("\r\n")
-	return each(rows, func(row []any) error {
+	return Each(rows, func(row []any) error {
 		for i, v := range row {
 			text := Text(v, columns[i])
 			field(i, text, text == "" && v != nil)
@@ -128,7 +128,7 @@ func writeJSON(w *bufio.Writer, rows Rows, begin, between, end string) error {
 	}
 	w.WriteString(begin)
 	first, line := true, []byte(nil)
-	err := each(rows, func(row []any) error {
+	err := Each(rows, func(row []any) error {
 		line = line[:0]
 		if !first {
 			line = append(line, between...)

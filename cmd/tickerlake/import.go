@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tickerlake/tickerlake"
-	"github.com/tickerlake/tickerlake/catalog"
 	"github.com/tickerlake/tickerlake/collect"
 	"github.com/tickerlake/tickerlake/collect/file"
 	"github.com/tickerlake/tickerlake/watch"
@@ -120,18 +119,6 @@ func (p *pipeline) task(w importWish) (t file.Task, err error) {
 	return t, nil
 }
 
-// imports is the catalog's record of files, as file.Importer knows it.
-type imports struct{ *catalog.Catalog }
-
-func (i imports) Entry(ctx context.Context, id string) (file.Entry, error) {
-	e, err := i.Import(ctx, id)
-	return file.Entry(e), err
-}
-
-func (i imports) Keep(ctx context.Context, e file.Entry) error {
-	return i.KeepImport(ctx, catalog.Import(e))
-}
-
 // An imported is the result of one file, for --json.
 type imported struct {
 	File       string           `json:"file"`
@@ -181,7 +168,7 @@ func (a *app) importFiles(ctx context.Context, p *pipeline, paths []string, w im
 	bar := watch.NewBar(a.Stderr, time.Now, live)
 	name := ""
 	importer := file.New(file.Options{
-		Sink: p.bars, Ledger: imports{p.catalog}, Series: p.catalog.Series, Clock: p.clock, Log: p.log,
+		Sink: p.bars, Ledger: p.catalog, Series: p.catalog.Series, Clock: p.clock, Log: p.log,
 		TempDir: filepath.Join(p.dir, "tmp"),
 		OnFetch: func(ctx context.Context, records ...tickerlake.Fetch) error {
 			events := make([]any, len(records))

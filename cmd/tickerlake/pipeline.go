@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -31,7 +30,7 @@ type pipeline struct {
 	log     *slog.Logger
 	lock    *lock
 	lease   *lake.Lease // nil in a pipeline that writes, or if the lake cannot be written to
-	raw     bucket
+	raw     *blob.Dir
 	catalog *catalog.Catalog
 	engine  *duck.Engine
 	lake    *lake.Lake
@@ -80,7 +79,7 @@ func openPipeline(ctx context.Context, file *config.File, clock tickerlake.Clock
 	if err != nil {
 		return nil, err
 	}
-	p.raw = bucket{dir}
+	p.raw = dir
 	if p.catalog, err = catalog.Open(ctx, p.dir, clock); err != nil {
 		return nil, err
 	}
@@ -136,14 +135,14 @@ func (p *pipeline) openStreams() error {
 	events.Prefix = "ops/!{partitionKeyFromQuery:table}/dt=!{timestamp:yyyy-MM-dd}/"
 	events.ErrorPrefix = p.file.Delivery.ErrorPrefix
 	ops, err := openStream(events, deliver.Options{
-		Name: "ops", Dir: filepath.Join(p.dir, "log", "ops"), Bucket: p.raw.Dir, Clock: p.clock, Log: p.log,
+		Name: "ops", Dir: filepath.Join(p.dir, "log", "ops"), Bucket: p.raw, Clock: p.clock, Log: p.log,
 	})
 	if err != nil {
 		return err
 	}
 	p.ops = &opsLog{stream: ops, clock: p.clock}
 	p.bars, err = openStream(p.file.Delivery, deliver.Options{
-		Name: streamName, Dir: filepath.Join(p.dir, "log", streamName), Bucket: p.raw.Dir, Clock: p.clock, Log: p.log,
+		Name: streamName, Dir: filepath.Join(p.dir, "log", streamName), Bucket: p.raw, Clock: p.clock, Log: p.log,
 		OnDeliver: func(ctx context.Context, o tickerlake.Object) error { return p.catalog.Enter(ctx, o) },
 		OnEvent:   p.ops.delivered,
 	})
@@ -167,7 +166,7 @@ func (p *pipeline) close(ctx context.Context) error {
 	if p.catalog != nil {
 		errs = append(errs, p.catalog.Close())
 	}
-	if p.raw.Dir != nil {
+	if p.raw != nil {
 		errs = append(errs, p.raw.Close())
 	}
 	if p.lease != nil {
@@ -206,26 +205,4 @@ func (s *stream) stop() error {
 		s.err = errors.Join(<-s.ended, s.Close())
 	})
 	return s.err
-}
-
-// A bucket is blob.Dir in the words of catalog and lake.
-type bucket struct{ *blob.Dir }
-
-// Each calls f for each object under a prefix.
-func (b bucket) Each(ctx context.Context, prefix, after string, f func(tickerlake.Object) error) error {
-	for info, err := range b.List(ctx, prefix, after) {
-		if err != nil {
-			return err
-		}
-		if err := f(tickerlake.Object{Key: info.Key, Size: info.Size, ETag: info.ETag, At: info.Modified}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// Open reads a whole object.
-func (b bucket) Open(ctx context.Context, key string) (io.ReadCloser, error) {
-	body, _, err := b.Get(ctx, key, 0, -1)
-	return body, err
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"regexp"
 	"strings"
 	"time"
@@ -222,31 +221,20 @@ func (p *pipeline) eachQuarantined(ctx context.Context, columns, where string, f
 			return err
 		}
 		defer rows.Close()
-		for {
-			batch, err := rows.Next()
-			if err == io.EOF {
-				return nil
+		return query.Each(rows, func(v []any) error {
+			text := func(i int) string { s, _ := v[i].(string); return s }
+			q := tickerlake.Quarantined{ID: text(0), Run: text(1), Object: text(2), Table: text(4), Symbol: text(5), Ts: text(6), Reason: text(7), Decision: text(9)}
+			q.Line, _ = v[3].(int64)
+			q.At, _ = v[8].(time.Time)
+			q.DecidedAt, _ = v[10].(time.Time)
+			if len(v) > 11 {
+				q.Raw = text(11)
 			}
-			if err != nil {
-				return err
+			if d, ok := known[q.ID]; ok {
+				q.Decision, q.DecidedAt = d.Decision, d.At
 			}
-			for _, v := range batch {
-				text := func(i int) string { s, _ := v[i].(string); return s }
-				q := tickerlake.Quarantined{ID: text(0), Run: text(1), Object: text(2), Table: text(4), Symbol: text(5), Ts: text(6), Reason: text(7), Decision: text(9)}
-				q.Line, _ = v[3].(int64)
-				q.At, _ = v[8].(time.Time)
-				q.DecidedAt, _ = v[10].(time.Time)
-				if len(v) > 11 {
-					q.Raw = text(11)
-				}
-				if d, ok := known[q.ID]; ok {
-					q.Decision, q.DecidedAt = d.Decision, d.At
-				}
-				if err := f(q); err != nil {
-					return err
-				}
-			}
-		}
+			return f(q)
+		})
 	})
 }
 

@@ -115,7 +115,7 @@ func (r *run) row(ctx context.Context, one *row) error {
 	}
 	if known {
 		r.read = true
-		o.from, o.to = earlier(o.from, ts), later(o.to, ts)
+		o.from, o.to = tickerlake.Earlier(o.from, ts), tickerlake.Later(o.to, ts)
 		if r.ahead(ts, at) {
 			r.report.Later++
 		}
@@ -403,7 +403,7 @@ func (w *writer) put(ctx context.Context) error {
 	}
 	if !w.begun {
 		// From here on the file's time is what it is now.
-		if err := r.o.Ledger.Keep(ctx, r.entry); err != nil {
+		if err := r.o.Ledger.KeepImport(ctx, r.entry); err != nil {
 			return err
 		}
 		w.begun = true
@@ -419,5 +419,5 @@ func (w *writer) put(ctx context.Context) error {
 	}
 	w.put0 = 0
 	r.entry.Documents = w.documents
-	return r.o.Ledger.Keep(ctx, r.entry)
+	return r.o.Ledger.KeepImport(ctx, r.entry)
 }

@@ -23,25 +23,12 @@ import (
 	"github.com/tickerlake/tickerlake/collect"
 )
 
-// An Entry is what a Ledger keeps of a file.
-type Entry struct {
-	ID   string
-	Name string
-	Size int64
-	// FetchedAt is the time that rows without one of their own get.
-	FetchedAt time.Time
-	// Documents are so many of the file, from its beginning, that are durable in the sink.
-	Documents int64
-	// TakenAt is when all of them were; zero before that.
-	TakenAt time.Time
-}
-
 // A Ledger keeps which files were taken.
 type Ledger interface {
-	// Entry gives what is kept of a file, tickerlake.NotFound if nothing is.
-	Entry(ctx context.Context, id string) (Entry, error)
-	// Keep records how far a file has come.
-	Keep(ctx context.Context, e Entry) error
+	// Import gives what is kept of a file, tickerlake.NotFound if nothing is.
+	Import(ctx context.Context, id string) (tickerlake.Import, error)
+	// KeepImport records how far a file has come.
+	KeepImport(ctx context.Context, i tickerlake.Import) error
 }
 
 // Options are what an Importer is handed.

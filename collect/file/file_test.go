@@ -66,16 +66,16 @@ func (s *sink) documents(t testing.TB) []map[string]any {
 	return out
 }
 
-type ledger map[string]file.Entry
+type ledger map[string]tickerlake.Import
 
-func (l ledger) Entry(_ context.Context, id string) (file.Entry, error) {
+func (l ledger) Import(_ context.Context, id string) (tickerlake.Import, error) {
 	if e, ok := l[id]; ok {
 		return e, nil
 	}
-	return file.Entry{}, &tickerlake.Error{Code: tickerlake.NotFound}
+	return tickerlake.Import{}, &tickerlake.Error{Code: tickerlake.NotFound}
 }
 
-func (l ledger) Keep(_ context.Context, e file.Entry) error { l[e.ID] = e; return nil }
+func (l ledger) KeepImport(_ context.Context, e tickerlake.Import) error { l[e.ID] = e; return nil }
 
 // write writes a file as old as the test wants it.
 func write(t testing.TB, name, text string, age time.Duration) string {

@@ -36,7 +36,7 @@ type run struct {
 	times   *timeReader
 	utc     *timeReader // of fetched_at, and of all times of an export
 	symbol  tickerlake.Symbol
-	entry   Entry
+	entry   tickerlake.Import
 	known   map[tickerlake.Symbol]tickerlake.Series
 
 	writer  writer
@@ -248,8 +248,8 @@ func (r *run) identify(ctx context.Context) (taken bool, err error) {
 	if at.IsZero() {
 		at = r.in.modified()
 	}
-	fresh := Entry{ID: hex.EncodeToString(id[:16]), Name: r.task.Name, Size: r.in.info.Size(), FetchedAt: at.UTC().Truncate(time.Microsecond)}
-	r.entry, err = r.o.Ledger.Entry(ctx, fresh.ID)
+	fresh := tickerlake.Import{ID: hex.EncodeToString(id[:16]), Name: r.task.Name, Size: r.in.info.Size(), FetchedAt: at.UTC().Truncate(time.Microsecond)}
+	r.entry, err = r.o.Ledger.Import(ctx, fresh.ID)
 	switch {
 	case errors.Is(err, tickerlake.NotFound):
 		r.entry = fresh
@@ -349,7 +349,7 @@ func (r *run) end(ctx context.Context) error {
 		}
 		s := &r.report.Symbols[at]
 		s.Rows += rows.Rows
-		s.From, s.To = earlier(s.From, rows.From), later(s.To, rows.To)
+		s.From, s.To = tickerlake.Earlier(s.From, rows.From), tickerlake.Later(s.To, rows.To)
 		s.Err = cmp.Or(s.Err, rows.Err)
 	}
 	if r.o.OnFetch != nil && len(records) > 0 {
@@ -369,25 +369,11 @@ func (r *run) end(ctx context.Context) error {
 	}
 	fault.Point("file.put")
 	r.entry.Documents, r.entry.TakenAt = r.writer.documents, now.UTC().Truncate(time.Microsecond)
-	if err := r.o.Ledger.Keep(ctx, r.entry); err != nil {
+	if err := r.o.Ledger.KeepImport(ctx, r.entry); err != nil {
 		return err
 	}
 	fault.Point("file.taken")
 	return nil
-}
-
-func earlier(a, b time.Time) time.Time {
-	if a.IsZero() || !b.IsZero() && b.Before(a) {
-		return b
-	}
-	return a
-}
-
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
 }
 
 // fetchID is made of the file's identity, so that the same file has the same ids.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tickerlake/tickerlake"
+	"github.com/tickerlake/tickerlake/collect"
 )
 
 // A moment is a bar's time as far as a file says it.
@@ -79,60 +80,40 @@ func ParseTimeFormat(format string) error {
 
 // layoutOf makes the layout of Go for a format.
 func layoutOf(format string) (string, momentKind, error) {
+	pieces, err := collect.SplitTimeFormat(format, layouts, "epoch, epoch_ms, epoch_us, epoch_ns, and yyyy yy MMMM MMM MM M dd d EEEE EEE HH hh h mm ss SSS SSSSSS a XXX XX with T in 'quotes'")
+	if err != nil {
+		return "", 0, err
+	}
 	var b strings.Builder
-	kind := momentDate
-	day := false
-	for i := 0; i < len(format); {
-		c := format[i]
+	kind, day := momentDate, false
+	for _, p := range pieces {
 		switch {
-		case c == '\'':
-			end := strings.IndexByte(format[i+1:], '\'')
-			if end < 0 {
-				return "", 0, fmt.Errorf("time format %q: ' without its end", format)
+		case p.Quoted && p.Literal != "T" && strings.ContainsFunc(p.Literal, layoutRune):
+			return "", 0, fmt.Errorf("time format %q: of letters and digits only 'T' can be quoted", format)
+		case !p.Quoted && p.Letters == "" && strings.ContainsFunc(p.Literal, layoutRune):
+			return "", 0, fmt.Errorf("time format %q: %s is no letter of a format, such as yyyy-MM-dd HH:mm", format, p.Literal)
+		case strings.HasPrefix(p.Letters, "d"):
+			day = true
+		case strings.HasPrefix(p.Letters, "H"), strings.HasPrefix(p.Letters, "h"):
+			kind = max(kind, momentWall)
+		case strings.HasPrefix(p.Letters, "X"):
+			kind = momentOffset
+		case strings.HasPrefix(p.Letters, "S"):
+			if text := b.String(); !strings.HasSuffix(text, ".") && !strings.HasSuffix(text, ",") {
+				return "", 0, fmt.Errorf("time format %q: want . or , before %s", format, p.Letters)
 			}
-			text := format[i+1 : i+1+end]
-			if text != "T" && strings.IndexFunc(text, func(r rune) bool {
-				return r == '_' || '0' <= r && r <= '9' || 'A' <= r && r <= 'Z' || 'a' <= r && r <= 'z'
-			}) >= 0 {
-				return "", 0, fmt.Errorf("time format %q: of letters and digits only 'T' can be quoted", format)
-			}
-			b.WriteString(text)
-			i += end + 2
-		case 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z':
-			end := i
-			for end < len(format) && format[end] == c {
-				end++
-			}
-			word := format[i:end]
-			layout, ok := layouts[word]
-			if !ok {
-				return "", 0, fmt.Errorf("time format %q: no letters %s; there are epoch, epoch_ms, epoch_us, epoch_ns, and yyyy yy MMMM MMM MM M dd d EEEE EEE HH hh h mm ss SSS SSSSSS a XXX XX with T in 'quotes'", format, word)
-			}
-			switch c {
-			case 'd':
-				day = true
-			case 'H', 'h':
-				kind = max(kind, momentWall)
-			case 'X':
-				kind = momentOffset
-			case 'S':
-				if text := b.String(); !strings.HasSuffix(text, ".") && !strings.HasSuffix(text, ",") {
-					return "", 0, fmt.Errorf("time format %q: want . or , before %s", format, word)
-				}
-			}
-			b.WriteString(layout)
-			i = end
-		case '0' <= c && c <= '9' || c == '_':
-			return "", 0, fmt.Errorf("time format %q: %c is no letter of a format, such as yyyy-MM-dd HH:mm", format, c)
-		default:
-			b.WriteByte(c)
-			i++
 		}
+		b.WriteString(p.Literal + p.Layout)
 	}
 	if !day {
 		return "", 0, fmt.Errorf("time format %q says no day: want one such as MM/dd/yyyy", format)
 	}
 	return b.String(), kind, nil
+}
+
+// layoutRune reports whether a layout of Go could take the rune for a part of a time.
+func layoutRune(r rune) bool {
+	return r == '_' || '0' <= r && r <= '9' || 'A' <= r && r <= 'Z' || 'a' <= r && r <= 'z'
 }
 
 // read understands a text or a number.

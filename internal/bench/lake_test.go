@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -199,7 +198,7 @@ func openLake(ctx context.Context, t task, rules string) (*pipeline, error) {
 	}
 	engine := duck.NewEngine(duck.EngineOptions{Spill: filepath.Join(t.Dir, "tmp"), MemoryMB: t.MemoryMB})
 	return &pipeline{dir: t.Dir, raw: raw, engine: engine, market: t.Market, walks: walks{}, Lake: lake.New(lake.Options{
-		Dir: t.Dir, Catalog: cat, Raw: bucket{dir}, Stream: "bars", Prefix: "raw/bars/", Engine: engine,
+		Dir: t.Dir, Catalog: cat, Raw: dir, Stream: "bars", Prefix: "raw/bars/", Engine: engine,
 		Dialect: quality.DuckDB, Rules: ruleset, Events: silence{}, Clock: now,
 	})}, nil
 }
@@ -324,23 +323,3 @@ func (r *run) UpdateCounts(_ context.Context, f func(*tickerlake.Counts)) error 
 type silence struct{}
 
 func (silence) Emit(context.Context, string, ...any) error { return nil }
-
-// A bucket is blob.Dir in the words of catalog and lake.
-type bucket struct{ *blob.Dir }
-
-func (b bucket) Each(ctx context.Context, prefix, after string, f func(tickerlake.Object) error) error {
-	for info, err := range b.List(ctx, prefix, after) {
-		if err != nil {
-			return err
-		}
-		if err := f(tickerlake.Object{Key: info.Key, Size: info.Size, ETag: info.ETag, At: info.Modified}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (b bucket) Open(ctx context.Context, key string) (io.ReadCloser, error) {
-	body, _, err := b.Get(ctx, key, 0, -1)
-	return body, err
-}
