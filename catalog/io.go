@@ -159,14 +159,19 @@ func (f Files) Replace(path, location string) error {
 	if err != nil {
 		return err
 	}
+	if err := f.record(location, path); err != nil {
+		return err
+	}
+	return replaceFile(path, target)
+}
+
+// replaceFile makes the file at path that at target, atomically and durably.
+func replaceFile(path, target string) error {
 	file, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		return err
 	}
 	if err := errors.Join(file.Sync(), file.Close()); err != nil {
-		return err
-	}
-	if err := f.record(location, path); err != nil {
 		return err
 	}
 	if err := os.Rename(path, target); err != nil {

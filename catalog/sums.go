@@ -27,8 +27,7 @@ import (
 //
 //	<crc of the file, 8 hex digits> <size> <key within the table> <crc of the line before>
 //
-// The line is written before the file takes its place. It is not synced by itself: what a
-// power cut can take is a checksum, and a file without one is not checked.
+// The line is on disk before the file takes its place. A file without one is not checked.
 const SumsDir = ".sums"
 
 // prunedAt is the size from which on the sums of files that are gone are left out, each
@@ -153,7 +152,7 @@ func (f Files) prune(sums string) error {
 	if err := os.WriteFile(sums+".new", out, 0o644); err != nil {
 		return err
 	}
-	return os.Rename(sums+".new", sums)
+	return replaceFile(sums+".new", sums)
 }
 
 func parseSum(line []byte) (key string, s Sum, ok bool) {
