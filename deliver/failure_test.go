@@ -483,3 +483,46 @@ func TestRecoverUnreadable(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// The program ends after all is marked as delivered and before its segments are deleted:
+// the next one deletes them, whether or not anything is delivered again.
+func TestDeliveredSegmentsGoAtOpen(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "log")
+	m := newMemory()
+	full := map[string][]byte{} // the log as it stands when its records are in the object
+	m.after = func(int64, string) error {
+		paths, err := filepath.Glob(filepath.Join(dir, "*.log"))
+		for _, path := range paths {
+			var readErr error
+			full[path], readErr = os.ReadFile(path)
+			err = errors.Join(err, readErr)
+		}
+		return err
+	}
+	o := Options{Bucket: m, Dir: dir, segmentBytes: 1 << 10}
+	s := start(t, config(5, 900), o)
+	for i := range 30 {
+		put(t, s, record("%0200d", i))
+	}
+	if err := errors.Join(s.Flush(t.Context()), s.stop()); err != nil {
+		t.Fatal(err)
+	}
+	if len(full) < 5 {
+		t.Fatalf("%d segments are too few to tell anything", len(full))
+	}
+	for path, text := range full {
+		if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+			if err := os.WriteFile(path, text, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	puts := m.puts.Load()
+	if err := start(t, config(5, 900), o).stop(); err != nil {
+		t.Fatal(err)
+	}
+	left, err := filepath.Glob(filepath.Join(dir, "*.log"))
+	if err != nil || len(left) > 2 || m.puts.Load() != puts {
+		t.Errorf("segments left: %q, %v; objects put again: %d", left, err, m.puts.Load()-puts)
+	}
+}

@@ -161,6 +161,8 @@ func Open(cfg Config, o Options) (*Stream, error) {
 		s.unlock()
 		return nil, err
 	}
+	// What was delivered before a crash may not have been deleted any more.
+	s.deleteSegments()
 	go s.commitLoop()
 	return s, nil
 }
