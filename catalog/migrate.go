@@ -20,7 +20,7 @@ func versionsOfRows(ctx context.Context, c *Catalog, tx *sql.Tx) error {
 		ALTER TABLE series RENAME TO series_1;
 		ALTER TABLE delivered RENAME TO delivered_1;
 		ALTER TABLE raw_columns RENAME TO raw_columns_1;
-		ALTER TABLE raw_partitions RENAME TO raw_partitions_1;`+stateSchema+`
+		ALTER TABLE raw_partitions RENAME TO raw_partitions_1;`+schema2+`
 		INSERT INTO objects (key, dt, size, etag, delivered_at, state, run, scanned, lines, bad_lines, failures, error, updated_at)
 			SELECT key, dt, size, etag, delivered_at, state, run, scanned, lines, bad_lines, failures, error, updated_at FROM objects_1;
 		INSERT INTO series (tbl, symbol, source, basis, currency, interval, watermark, last, born)
@@ -38,6 +38,12 @@ func versionsOfRows(ctx context.Context, c *Catalog, tx *sql.Tx) error {
 		return err
 	}
 	_, err = tx.ExecContext(ctx, `DROP TABLE objects_1; DROP TABLE series_1; DROP TABLE delivered_1; DROP TABLE raw_columns_1; DROP TABLE raw_partitions_1;`)
+	return err
+}
+
+// alwaysOn leads from version 2 to 3.
+func alwaysOn(ctx context.Context, _ *Catalog, tx *sql.Tx) error {
+	_, err := tx.ExecContext(ctx, schema3)
 	return err
 }
 

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strconv"
 	"testing"
 	"time"
 
@@ -80,7 +81,7 @@ func TestMigration(t *testing.T) {
 		t.Errorf("the schema of a migrated lake is\n%v\nthat of a fresh one\n%v", have, want)
 	}
 	for _, c := range []*catalog.Catalog{migrated, fresh} {
-		if got := rowsOf(t, c, "PRAGMA user_version"); got[0][0] != "2" {
+		if got := rowsOf(t, c, "PRAGMA user_version"); got[0][0] != strconv.Itoa(catalog.StateVersion) {
 			t.Errorf("user_version is %s", got[0][0])
 		}
 	}

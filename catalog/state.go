@@ -10,14 +10,17 @@ import (
 
 // StateVersion is the version of the tables below, kept in user_version. It is the
 // version of the lake's format.
-const StateVersion = 2
+const StateVersion = 3
 
-// stateSchema makes the tables of StateVersion.
+// stateSchema makes the tables of StateVersion: those of version 2 and what came since.
+const stateSchema = schema2 + schema3
+
+// schema2 makes the tables of version 2.
 //
 // A publication is what one run made true, numbered by seq. Rows that a rollback must be
 // able to bring back are versions: born is the seq of the publication that wrote them,
 // died that of the one that took them out, NULL while they are current.
-const stateSchema = `
+const schema2 = `
 CREATE TABLE objects (              -- the ledger of raw objects
 	key TEXT PRIMARY KEY, dt TEXT NOT NULL, size INTEGER NOT NULL, etag TEXT NOT NULL,
 	delivered_at TEXT NOT NULL,
@@ -107,11 +110,32 @@ CREATE TABLE imports (              -- files that were brought in, or are on the
 ) STRICT;
 `
 
+// schema3 makes the tables of a lake that is up.
+const schema3 = `
+CREATE TABLE firings (              -- of schedules
+	source TEXT PRIMARY KEY,
+	fired_at TEXT NOT NULL          -- the last firing that has been carried out or missed
+) STRICT, WITHOUT ROWID;
+CREATE TABLE waiting (              -- series whose new rows wait until all of their history is fetched again
+	tbl TEXT NOT NULL, symbol TEXT NOT NULL, source TEXT NOT NULL, reason TEXT NOT NULL, since TEXT NOT NULL,
+	PRIMARY KEY (tbl, symbol)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE reconciled (           -- when all of a series was last fetched again
+	tbl TEXT NOT NULL, symbol TEXT NOT NULL, at TEXT NOT NULL,
+	PRIMARY KEY (tbl, symbol)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE alarms (
+	name TEXT PRIMARY KEY,
+	state TEXT NOT NULL,            -- OK, ALARM, INSUFFICIENT_DATA
+	since TEXT NOT NULL, reason TEXT NOT NULL, value REAL
+) STRICT, WITHOUT ROWID;
+`
+
 // A step takes state.db from one version to the next, within a transaction.
 type step func(ctx context.Context, c *Catalog, tx *sql.Tx) error
 
 // steps lead from version i+1 to i+2.
-var steps = []step{versionsOfRows}
+var steps = []step{versionsOfRows, alwaysOn}
 
 // version reads the version of state.db, and refuses that of a newer program.
 func (c *Catalog) version(ctx context.Context, db interface {
