@@ -7,8 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/term"
-
 	"github.com/tickerlake/tickerlake"
 )
 
@@ -86,20 +84,11 @@ func (b *Bar) Clear() {
 
 func (b *Bar) draw(line string) {
 	runes := []rune(line)
-	if width := b.width(); len(runes) >= width {
+	if width := width(b.w); len(runes) >= width {
 		runes = runes[:width-1]
 	}
 	fmt.Fprint(b.w, "\r", string(runes), strings.Repeat(" ", max(0, b.drawn-len(runes))))
 	b.drawn = len(runes)
-}
-
-func (b *Bar) width() int {
-	if f, ok := b.w.(interface{ Fd() uintptr }); ok {
-		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 1 {
-			return width
-		}
-	}
-	return 80
 }
 
 func gauge(fraction float64) string {

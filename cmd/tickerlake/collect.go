@@ -71,7 +71,12 @@ func (p *pipeline) fetchSources(ctx context.Context, names []string, window coll
 		if err != nil {
 			return reports, err
 		}
+		if err := p.asking[name].take(ctx, nil); err != nil {
+			errs = append(errs, err)
+			break
+		}
 		report, err := s.Fetch(ctx, window)
+		p.asking[name].give()
 		reports = append(reports, report)
 		p.countFetch(report)
 		if err != nil {

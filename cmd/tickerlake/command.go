@@ -21,6 +21,7 @@ type flags struct {
 	file     string
 	logLevel string
 	json     bool
+	args     []string // the command line
 }
 
 // An app is one run of the program: its world and its flags.
@@ -28,12 +29,22 @@ type app struct {
 	*Main
 	flags
 	secrets watch.Secrets
+	// daemon is whose lake a command works on that came from another process, whose
+	// folder is dir; nil in a process that works for itself.
+	daemon *daemon
+	dir    string
+	// forwarded is true once a command was carried out by who holds the lake.
+	forwarded bool
 }
 
 // Run runs a command line and returns the exit status. An error is printed once, to
 // Stderr.
 func (m *Main) Run(ctx context.Context, args []string) int {
-	a := &app{Main: m}
+	return m.run(ctx, &app{Main: m}, args)
+}
+
+func (m *Main) run(ctx context.Context, a *app, args []string) int {
+	a.args = args
 	root := a.root()
 	root.SetArgs(args)
 	root.SetIn(m.Stdin)
@@ -79,8 +90,11 @@ passed, 4 a source failed.`,
 	root.PersistentFlags().StringVar(&a.logLevel, "log-level", "warn", "debug, info, warn or error")
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print the result as JSON")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return wrongUse(cmd, err) })
-	root.AddCommand(a.initCommand(), a.validateCommand(), a.fetchCommand(), a.importCommand(), a.runCommand(), a.tidyCommand(), a.queryCommand(), a.exportCommand(),
-		a.tablesCommand(), a.describeCommand(), a.checkCommand(), a.snapshotsCommand(), a.rollbackCommand(), a.quarantineCommand(), a.statusCommand(), a.doctorCommand(), a.simulateCommand(), a.versionCommand())
+	root.AddCommand(a.fetchCommand(), a.importCommand(), a.runCommand(), a.tidyCommand(), a.rollbackCommand(), a.quarantineCommand(), a.doctorCommand())
+	if a.daemon == nil { // nothing else has to be done by who holds the lake
+		root.AddCommand(a.initCommand(), a.validateCommand(), a.upCommand(), a.queryCommand(), a.exportCommand(), a.tablesCommand(), a.describeCommand(),
+			a.checkCommand(), a.snapshotsCommand(), a.statusCommand(), a.simulateCommand(), a.versionCommand())
+	}
 	return root
 }
 
@@ -100,6 +114,10 @@ func wrongUse(cmd *cobra.Command, err error) error {
 
 // load reads the pipeline file.
 func (a *app) load() (*config.File, error) {
+	if a.daemon != nil {
+		a.secrets.Add(a.daemon.lake.file.Secrets...)
+		return a.daemon.lake.file, nil // its caller has looked for mistakes
+	}
 	file, err := config.Load(a.file, a.Env)
 	if err != nil {
 		return nil, err
@@ -121,7 +139,8 @@ func (a *app) logger() (*slog.Logger, error) {
 		Level: level, Text: terminal, Color: terminal && plain == "", Secrets: &a.secrets})), nil
 }
 
-// open opens the lake of the pipeline file, runs do with it and closes it.
+// open opens the lake of the pipeline file, runs do with it and closes it. If the lake is
+// up, who holds it does so instead when do is to write.
 func (a *app) open(cmd *cobra.Command, write bool, do func(ctx context.Context, p *pipeline) error) error {
 	file, err := a.load()
 	if err != nil {
@@ -132,7 +151,13 @@ func (a *app) open(cmd *cobra.Command, write bool, do func(ctx context.Context, 
 		return err
 	}
 	ctx := cmd.Context()
+	if a.daemon != nil {
+		return do(ctx, a.daemon.lake.seen(log))
+	}
 	p, err := openPipeline(ctx, file, a.Clock, log, write, cmd.Name())
+	if held, ok := errors.AsType[*heldError](err); ok && write && held.by.Command == upName {
+		return a.forward(ctx, file, held.by)
+	}
 	if err != nil {
 		return err
 	}

@@ -67,11 +67,13 @@ func (a *app) doctor(cmd *cobra.Command, deep, repair bool) error {
 			return err
 		}
 		if repair {
-			return p.repair(ctx, &out)
+			return a.alone(ctx, p, func() error { return p.repair(ctx, &out) })
 		}
 		return nil
 	})
 	switch {
+	case a.forwarded:
+		return err // it has printed all
 	case errors.Is(err, tickerlake.Damaged):
 		// The lake cannot be opened: that is a finding, and all that can be said.
 		out.Findings = append(out.Findings, unopened(err))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -54,7 +55,7 @@ A file that fails stops no other: the exit status is then 4.`,
   tickerlake import dump.ndjson --interval 1d --map '{symbol: .tic, ts: .day, close: .px}'`,
 		Args: usage(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			paths, err := file.Expand(args)
+			paths, err := a.expand(args)
 			if err != nil {
 				return err
 			}
@@ -152,11 +153,17 @@ func (a *app) importFiles(ctx context.Context, p *pipeline, paths []string, w im
 	}
 	if task.Config.Interval == "" {
 		for _, path := range paths {
-			if !file.Original(path) {
+			if !file.Original(a.path(path)) {
 				return tickerlake.Errorf(tickerlake.Invalid, "import", "--interval", "missing: want one of 1m, 5m, 15m, 1h, 1d (%s does not say how long its bars are)", path)
 			}
 		}
 	}
+	mine := p.asking[imports]
+	if err := mine.take(ctx, func() { fmt.Fprintln(a.Stderr, "waiting for the import that is under way") }); err != nil {
+		return err
+	}
+	done := sync.OnceFunc(mine.give)
+	defer done()
 	paused, err := p.catalog.Paused(ctx)
 	if err != nil {
 		return err
@@ -190,7 +197,7 @@ func (a *app) importFiles(ctx context.Context, p *pipeline, paths []string, w im
 	var out []imported
 	failures := 0
 	for _, path := range paths {
-		task.Path, task.Name, name = path, path, filepath.Base(path)
+		task.Path, task.Name, name = a.path(path), path, filepath.Base(path)
 		var report file.Report
 		report, err = importer.Import(ctx, task)
 		bar.Clear()
@@ -214,6 +221,7 @@ func (a *app) importFiles(ctx context.Context, p *pipeline, paths []string, w im
 		}
 	}
 	if err == nil && w.run {
+		done() // who changes more waits for imports, and the run waits for them
 		err = a.run(ctx, p, false)
 	}
 	if failures > 0 {

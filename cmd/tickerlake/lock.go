@@ -17,14 +17,41 @@ import (
 // A lock is the right to write to a lake: an advisory lock on its file lock, which
 // the kernel gives back when the process ends, however it ends. The file says who
 // holds it.
-type lock struct{ file *os.File }
+type lock struct {
+	file   *os.File
+	holder lockHolder
+	before string // the socket of a holder that was killed
+}
 
+// A lockHolder is who holds a lock, as its file says.
 type lockHolder struct {
 	PID     int       `json:"pid"`
 	Command string    `json:"command"`
 	Since   time.Time `json:"since"`
+	// Socket is where a lake that is up takes commands, Address that of its endpoint.
+	Socket  string `json:"socket,omitempty"`
+	Address string `json:"address,omitempty"`
 }
 
+func (h lockHolder) String() string {
+	if h.PID == 0 {
+		return "another program"
+	}
+	return fmt.Sprintf("tickerlake %s (process %d, since %s)", h.Command, h.PID, h.Since.UTC().Format(time.DateTime+" UTC"))
+}
+
+// A heldError says who holds a lock that could not be had.
+type heldError struct{ by lockHolder }
+
+func (e *heldError) Error() string {
+	if e.by.Socket != "" {
+		return e.by.String() + " holds this lake: stop it first"
+	}
+	return e.by.String() + " is writing to this lake: wait until it has ended"
+}
+
+// lockLake takes the lock. It fails with Locked, and a heldError as the cause, if another
+// process has it.
 func lockLake(dir, command string, now time.Time) (*lock, error) {
 	path := filepath.Join(dir, "lock")
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
@@ -36,21 +63,47 @@ func lockLake(dir, command string, now time.Time) (*lock, error) {
 		if !errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, diskError("lock the lake", path, err)
 		}
-		holder := "another program"
-		var h lockHolder
-		if text, err := io.ReadAll(file); err == nil && json.Unmarshal(text, &h) == nil {
-			holder = fmt.Sprintf("tickerlake %s (process %d, since %s)", h.Command, h.PID, h.Since.UTC().Format(time.DateTime+" UTC"))
+		var held heldError
+		if text, err := io.ReadAll(file); err != nil || json.Unmarshal(text, &held.by) != nil {
+			held.by = lockHolder{}
 		}
-		return nil, tickerlake.Errorf(tickerlake.Locked, "lock the lake", dir, "%s is writing to this lake: wait until it has ended", holder)
+		return nil, &tickerlake.Error{Code: tickerlake.Locked, Op: "lock the lake", Name: dir, Err: &held}
 	}
-	text, err := json.Marshal(lockHolder{PID: os.Getpid(), Command: command, Since: now.UTC()})
-	if err == nil {
-		err = errors.Join(file.Truncate(0), writeAt(file, text))
+	l := &lock{file: file, holder: lockHolder{PID: os.Getpid(), Command: command, Since: now.UTC()}}
+	var left lockHolder // by a process that was killed
+	if text, err := io.ReadAll(file); err == nil && json.Unmarshal(text, &left) == nil {
+		l.before = left.Socket
+	}
+	if err := l.tell("", ""); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return l, nil
+}
+
+// readHolder reads who holds a lock that is held.
+func readHolder(dir string) (h lockHolder, err error) {
+	path := filepath.Join(dir, "lock")
+	text, err := os.ReadFile(path)
+	if err == nil && json.Unmarshal(text, &h) != nil {
+		h = lockHolder{} // it is being written
 	}
 	if err != nil {
-		return nil, errors.Join(diskError("lock the lake", path, err), file.Close())
+		err = diskError("lock the lake", path, err)
 	}
-	return &lock{file}, nil
+	return h, err
+}
+
+// tell writes who holds the lock, and how it is reached.
+func (l *lock) tell(socket, address string) error {
+	l.holder.Socket, l.holder.Address = socket, address
+	text, err := json.Marshal(l.holder)
+	if err == nil {
+		err = errors.Join(l.file.Truncate(0), writeAt(l.file, text))
+	}
+	if err != nil {
+		return diskError("lock the lake", l.file.Name(), err)
+	}
+	return nil
 }
 
 func writeAt(f *os.File, text []byte) error {

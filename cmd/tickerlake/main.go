@@ -22,6 +22,7 @@ func main() {
 	}
 	signal.Ignore(syscall.SIGXFSZ) // a file-size limit is an error of the write, not the end
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	m := &Main{Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Env: os.LookupEnv, Clock: time.Now}
 	status := m.Run(ctx, os.Args[1:])
 	stop()

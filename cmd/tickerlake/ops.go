@@ -62,16 +62,22 @@ func (o *opsLog) delivered(d tickerlake.Delivery) {
 
 // flush returns when every event so far is in its object.
 func (o *opsLog) flush(ctx context.Context) error {
-	o.mu.Lock()
-	waiting := o.deliveries
-	o.deliveries = nil
-	o.mu.Unlock()
-	if err := o.Emit(ctx, "deliveries", waiting...); err != nil {
+	if err := o.tellDeliveries(ctx); err != nil {
 		return err
 	}
 	return o.stream.Flush(ctx)
 }
 
+// tellDeliveries puts the deliveries that were kept into the log.
+func (o *opsLog) tellDeliveries(ctx context.Context) error {
+	o.mu.Lock()
+	waiting := o.deliveries
+	o.deliveries = nil
+	o.mu.Unlock()
+	return o.Emit(ctx, "deliveries", waiting...)
+}
+
+// close delivers what there is, for as long as the stream may take.
 func (o *opsLog) close(ctx context.Context) error {
-	return errors.Join(o.flush(ctx), o.stream.stop())
+	return errors.Join(o.tellDeliveries(ctx), o.stream.stop())
 }

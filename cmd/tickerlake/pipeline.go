@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/tickerlake/tickerlake"
 	"github.com/tickerlake/tickerlake/blob"
@@ -36,7 +37,15 @@ type pipeline struct {
 	lake    *lake.Lake
 	bars    *stream // nil in a pipeline that reads
 	ops     *opsLog
-	metrics watch.Registry
+	metrics *watch.Registry
+
+	// writer is the turn of whoever publishes, or changes the ledger beyond taking from
+	// it; asking, by source, that of whoever asks it, imports having one together.
+	writer turn
+	asking map[string]turn
+	drain  time.Duration // how long each stream may deliver on at the end; 0: its default
+	// onDeliver is told of each raw object of bars; nil: nobody is.
+	onDeliver func(tickerlake.Object)
 }
 
 // streamName is the stream of bars, which feeds raw.bars.
@@ -46,46 +55,82 @@ const streamName = "bars"
 // the lock and opens the delivery logs; what an earlier process left there is
 // delivered from now on.
 func openPipeline(ctx context.Context, file *config.File, clock tickerlake.Clock, log *slog.Logger, write bool, command string) (_ *pipeline, err error) {
-	p := &pipeline{file: file, dir: file.LakeDir(), clock: clock, log: log}
+	p, err := newPipeline(file, clock, log)
+	if err != nil {
+		return nil, err
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.close(ctx))
 		}
 	}()
+	if write {
+		if err := p.take(command); err != nil {
+			return nil, err
+		}
+	} else if err := p.lend(ctx, command); err != nil {
+		return nil, err
+	}
+	return p, p.openStages(ctx)
+}
+
+// newPipeline is a pipeline of which nothing is open yet.
+func newPipeline(file *config.File, clock tickerlake.Clock, log *slog.Logger) (*pipeline, error) {
+	p := &pipeline{file: file, dir: file.LakeDir(), clock: clock, log: log, metrics: &watch.Registry{}, writer: newTurn(), asking: map[string]turn{imports: newTurn()}}
+	for name := range file.Sources {
+		p.asking[name] = newTurn()
+	}
 	if strings.ContainsAny(p.dir, "*?[") {
 		return nil, tickerlake.Errorf(tickerlake.Invalid, "open the lake", p.dir, "a lake cannot be in a folder with *, ? or [ in its path: name another with lake:")
 	}
-	version, err := catalog.Version(p.dir) // before anything is touched
+	return p, nil
+}
+
+// take takes the lock of the lake, made if there is none.
+func (p *pipeline) take(command string) (err error) {
+	if _, err := catalog.Version(p.dir); err != nil { // before anything is touched
+		return err
+	}
+	if err := os.MkdirAll(p.dir, 0o755); err != nil {
+		return diskError("open the lake", p.dir, err)
+	}
+	p.lock, err = lockLake(p.dir, command, p.clock())
+	return err
+}
+
+// lend takes a reader's lease.
+func (p *pipeline) lend(ctx context.Context, command string) error {
+	version, err := catalog.Version(p.dir)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if write {
-		if err := os.MkdirAll(p.dir, 0o755); err != nil {
-			return nil, diskError("open the lake", p.dir, err)
-		}
-		if p.lock, err = lockLake(p.dir, command, clock()); err != nil {
-			return nil, err
-		}
-	} else if _, err := os.Stat(filepath.Join(p.dir, "state.db")); err != nil {
-		return nil, tickerlake.Errorf(tickerlake.NotFound, "open the lake", p.dir, "there is no lake yet: run tickerlake fetch and tickerlake run first")
-	} else if err := migrateLake(ctx, p.dir, version, command, clock); err != nil {
-		return nil, err
-	} else if p.lease, err = lake.TakeLease(p.dir, command, clock()); errors.Is(err, tickerlake.Denied) {
-		log.DebugContext(ctx, "reading without a lease", "why", err)
-	} else if err != nil {
-		return nil, err
+	if _, err := os.Stat(filepath.Join(p.dir, "state.db")); err != nil {
+		return tickerlake.Errorf(tickerlake.NotFound, "open the lake", p.dir, "there is no lake yet: run tickerlake fetch and tickerlake run first")
 	}
+	if err := migrateLake(ctx, p.dir, version, command, p.clock); err != nil {
+		return err
+	}
+	if p.lease, err = lake.TakeLease(p.dir, command, p.clock()); errors.Is(err, tickerlake.Denied) {
+		p.log.DebugContext(ctx, "reading without a lease", "why", err)
+		return nil
+	}
+	return err
+}
+
+// openStages opens what the pipeline joins: for writing if the lock is taken.
+func (p *pipeline) openStages(ctx context.Context) error {
+	file, clock, write := p.file, p.clock, p.lock != nil
 	dir, err := blob.OpenDir(filepath.Join(p.dir, "buckets", "raw"))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	p.raw = dir
 	if p.catalog, err = catalog.Open(ctx, p.dir, clock); err != nil {
-		return nil, err
+		return err
 	}
 	if write {
 		if err := p.openStreams(); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	p.engine = duck.NewEngine(duck.EngineOptions{Spill: filepath.Join(p.dir, "tmp", "engine")})
@@ -94,12 +139,12 @@ func openPipeline(ctx context.Context, file *config.File, clock tickerlake.Clock
 		Engine: p.engine, Dialect: quality.DuckDB, Rules: file.Ruleset, Scope: file.Quality.Scope, Remove: removing(file), Events: p.ops, Clock: clock, Tidy: file.Tidy,
 	})
 	if err := p.lake.CheckName(ctx); err != nil {
-		return nil, err
+		return err
 	}
 	if write {
-		return p, p.finishRollbacks(ctx)
+		return p.finishRollbacks(ctx)
 	}
-	return p, nil
+	return nil
 }
 
 // finishRollbacks does what is left of a rollback that was cut off.
@@ -135,18 +180,29 @@ func (p *pipeline) openStreams() error {
 	events.Prefix = "ops/!{partitionKeyFromQuery:table}/dt=!{timestamp:yyyy-MM-dd}/"
 	events.ErrorPrefix = p.file.Delivery.ErrorPrefix
 	ops, err := openStream(events, deliver.Options{
-		Name: "ops", Dir: filepath.Join(p.dir, "log", "ops"), Bucket: p.raw, Clock: p.clock, Log: p.log,
+		Name: "ops", Dir: filepath.Join(p.dir, "log", "ops"), Bucket: p.raw, Clock: p.clock, Log: p.log, Drain: p.drain,
 	})
 	if err != nil {
 		return err
 	}
 	p.ops = &opsLog{stream: ops, clock: p.clock}
 	p.bars, err = openStream(p.file.Delivery, deliver.Options{
-		Name: streamName, Dir: filepath.Join(p.dir, "log", streamName), Bucket: p.raw, Clock: p.clock, Log: p.log,
-		OnDeliver: func(ctx context.Context, o tickerlake.Object) error { return p.catalog.Enter(ctx, o) },
+		Name: streamName, Dir: filepath.Join(p.dir, "log", streamName), Bucket: p.raw, Clock: p.clock, Log: p.log, Drain: p.drain,
+		OnDeliver: p.delivered,
 		OnEvent:   p.ops.delivered,
 	})
 	return err
+}
+
+// delivered enters a raw object in the ledger and tells of it.
+func (p *pipeline) delivered(ctx context.Context, o tickerlake.Object) error {
+	if err := p.catalog.Enter(ctx, o); err != nil {
+		return err
+	}
+	if p.onDeliver != nil {
+		p.onDeliver(o)
+	}
+	return nil
 }
 
 // close ends the stages in the order of the flow: what is acknowledged is delivered

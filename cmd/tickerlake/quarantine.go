@@ -101,7 +101,7 @@ has told since, is refused. Others that are named still go on.`,
 		Args:    usage(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.open(cmd, true, func(ctx context.Context, p *pipeline) error {
-				done, err := p.decide(ctx, args, func(q tickerlake.Quarantined) (bool, error) {
+				done, err := a.decide(ctx, p, args, func(q tickerlake.Quarantined) (bool, error) {
 					return p.lake.Accept(ctx, q, func(ctx context.Context, r tickerlake.Record) error { return p.bars.Put(ctx, r) })
 				})
 				for i := range done {
@@ -132,7 +132,7 @@ func (a *app) quarantineReject() *cobra.Command {
 		Args:    usage(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.open(cmd, true, func(ctx context.Context, p *pipeline) error {
-				done, err := p.decide(ctx, args, func(q tickerlake.Quarantined) (bool, error) {
+				done, err := a.decide(ctx, p, args, func(q tickerlake.Quarantined) (bool, error) {
 					return q.Decision != catalog.Rejected, p.lake.Reject(ctx, q)
 				})
 				for i := range done {
@@ -151,6 +151,15 @@ type decided struct {
 	Ts       string `json:"ts"`
 	Decision string `json:"decision"`
 	Before   bool   `json:"before"` // it had been decided so before
+}
+
+// decide decides about rows, in its turn.
+func (a *app) decide(ctx context.Context, p *pipeline, ids []string, one func(tickerlake.Quarantined) (bool, error)) (done []decided, err error) {
+	err = a.writing(ctx, p, func() error {
+		done, err = p.decide(ctx, ids, one)
+		return err
+	})
+	return done, err
 }
 
 // decide finds all rows first, then decides about one after the other.

@@ -39,7 +39,7 @@ on is held too. A rollback that is cut off is finished by the next command that 
 				if err != nil {
 					return err
 				}
-				return a.rollback(ctx, p, name, id)
+				return a.alone(ctx, p, func() error { return a.rollback(ctx, p, name, id) })
 			})
 		},
 	}

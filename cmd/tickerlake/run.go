@@ -39,7 +39,7 @@ day or for 60 publications.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if release {
 				return a.open(cmd, true, func(ctx context.Context, p *pipeline) error {
-					if err := a.release(ctx, p, args); err != nil {
+					if err := a.writing(ctx, p, func() error { return a.release(ctx, p, args) }); err != nil {
 						return err
 					}
 					return a.run(ctx, p, full)
@@ -73,7 +73,12 @@ func (a *app) release(ctx context.Context, p *pipeline, names []string) error {
 	return err
 }
 
+// run runs the main workflow, in its turn.
 func (a *app) run(ctx context.Context, p *pipeline, full bool) error {
+	return a.writing(ctx, p, func() error { return a.runNow(ctx, p, full) })
+}
+
+func (a *app) runNow(ctx context.Context, p *pipeline, full bool) error {
 	live := watch.Terminal(a.Stderr)
 	out := a.Stdout
 	if a.json || live {

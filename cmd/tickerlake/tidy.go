@@ -39,7 +39,9 @@ tickerlake run tidies by itself when it is due.`,
   tickerlake tidy --dry-run     # what would be done`,
 		Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.open(cmd, true, func(ctx context.Context, p *pipeline) error { return a.tidy(ctx, p, dry) })
+			return a.open(cmd, true, func(ctx context.Context, p *pipeline) error {
+				return a.writing(ctx, p, func() error { return a.tidy(ctx, p, dry) })
+			})
 		},
 	}
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "tell what would be done and do nothing")
@@ -125,22 +127,24 @@ func (dryRun) UpdateCounts(context.Context, func(*tickerlake.Counts)) error { re
 func (dryRun) Counts() tickerlake.Counts                                    { return tickerlake.Counts{} }
 func (dryRun) Report(float64, tickerlake.Counts)                            {}
 
+// tidyIfDue tidies if it is time to.
+func (p *pipeline) tidyIfDue(ctx context.Context) (result tidied, done bool, err error) {
+	if due, err := p.lake.TidyDue(ctx); err != nil || !due {
+		return tidied{}, false, err
+	}
+	result, err = p.tidy(ctx, false, nil)
+	return result, err == nil, err
+}
+
 // tidyIfDue tidies after a run, and tells of it in one line. The run has succeeded,
 // whatever comes of that.
 func (a *app) tidyIfDue(ctx context.Context, p *pipeline, out io.Writer) {
-	due, err := p.lake.TidyDue(ctx)
-	if err == nil && !due {
-		return
-	}
-	var result tidied
-	if err == nil {
-		result, err = p.tidy(ctx, false, nil)
-	}
-	if err != nil {
+	switch result, done, err := p.tidyIfDue(ctx); {
+	case err != nil:
 		fmt.Fprintf(a.Stderr, "tidy failed, the run did not: %s; see tickerlake tidy\n", a.secrets.Hide(err.Error()))
-		return
+	case done:
+		fmt.Fprintf(out, "tidy: %s\n", tidiedText(result.TidyReport))
 	}
-	fmt.Fprintf(out, "tidy: %s\n", tidiedText(result.TidyReport))
 }
 
 // tidiedText sums a report up in one line.
