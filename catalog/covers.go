@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"encoding/binary"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -31,10 +33,33 @@ func later(a, b Cover) int {
 	return cmp.Or(a.FetchedAt.Compare(b.FetchedAt), strings.Compare(a.FetchID, b.FetchID))
 }
 
+// holds reports whether all of b is within c.
+func (c Cover) holds(b Cover) bool { return !b.From.Before(c.From) && !b.To.After(c.To) }
+
+// lay gives the covers of a series, in the order of their fetches, with one more. Older
+// ones within it go; one within a later one adds nothing.
+func lay(covers []Cover, c Cover) []Cover {
+	if slices.ContainsFunc(covers, func(x Cover) bool { return later(x, c) >= 0 && x.holds(c) }) {
+		return covers
+	}
+	out := make([]Cover, 0, len(covers)+1)
+	for _, x := range covers {
+		if later(x, c) > 0 || !c.holds(x) {
+			out = append(out, x)
+		}
+	}
+	full := len(out) >= maxCovers
+	at, _ := slices.BinarySearchFunc(out, c, later)
+	if out = slices.Insert(out, at, c); full {
+		return fewer(out)
+	}
+	return out
+}
+
 // fewer gives keptCovers covers that stand for more of them.
 func fewer(covers []Cover) []Cover {
-	slices.SortFunc(covers, func(a, b Cover) int { return later(b, a) })
-	recent, old := covers[:keptCovers/2], covers[keptCovers/2:]
+	recent := covers[len(covers)-keptCovers/2:]
+	old := slices.Clone(covers[:len(covers)-len(recent)])
 	slices.SortFunc(old, func(a, b Cover) int { return a.From.Compare(b.From) })
 	var joined []Cover
 	for _, c := range old {
@@ -50,96 +75,92 @@ func fewer(covers []Cover) []Cover {
 		}
 		joined = append(joined, c)
 	}
-	slices.SortFunc(joined, func(a, b Cover) int { return later(b, a) })
-	return slices.Concat(recent, joined[:min(len(joined), keptCovers-len(recent))])
+	slices.SortFunc(joined, later)
+	return slices.Concat(joined[max(0, len(joined)-(keptCovers-len(recent))):], recent)
 }
 
-// A coverer lays covers on series within a publication.
-type coverer struct {
-	seq                                           int64
-	weigh, insert, list, bury, drop, oust, remove *sql.Stmt
+// coveredAt is the time of the latest fetch, 0 without any.
+func coveredAt(covers []Cover) int64 {
+	if len(covers) == 0 {
+		return 0
+	}
+	return covers[len(covers)-1].FetchedAt.UnixMicro()
 }
 
-const (
-	sameSeries   = " tbl = ?1 AND symbol = ?2 AND died IS NULL"
-	notLaterThan = " (fetched_at, fetch_id) <= (?5, ?6) AND from_ts >= ?3 AND to_ts <= ?4"
-)
-
-func newCoverer(p *preparer, seq int64) *coverer {
-	return &coverer{
-		seq: seq,
-		weigh: p.prepare(`SELECT count(*), coalesce(max((fetched_at, fetch_id) >= (?5, ?6) AND from_ts <= ?3 AND to_ts >= ?4), 0),
-			coalesce(sum(` + notLaterThan + `), 0) FROM covers WHERE` + sameSeries),
-		insert: p.prepare("INSERT INTO covers (tbl, symbol, from_ts, to_ts, fetched_at, fetch_id, born) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"),
-		list:   p.prepare("SELECT from_ts, to_ts, fetched_at, fetch_id FROM covers WHERE" + sameSeries),
-		// What was born in this publication has never been seen.
-		drop:   p.prepare("DELETE FROM covers WHERE" + sameSeries + " AND born = ?7 AND" + notLaterThan),
-		bury:   p.prepare("UPDATE covers SET died = ?7 WHERE" + sameSeries + " AND" + notLaterThan),
-		remove: p.prepare("DELETE FROM covers WHERE" + sameSeries + " AND born = ?3"),
-		oust:   p.prepare("UPDATE covers SET died = ?3 WHERE" + sameSeries),
+// appendCovers writes covers as they stand in state.db: for each the beginning less that
+// of the one before, the length, and the time of the fetch less that of the one before,
+// as signed varints of microseconds, then the length of the fetch's id and the id.
+func appendCovers(b []byte, covers []Cover) []byte {
+	var from, at int64
+	for _, c := range covers {
+		f, a := c.From.UnixMicro(), c.FetchedAt.UnixMicro()
+		b = binary.AppendVarint(b, f-from)
+		b = binary.AppendVarint(b, c.To.UnixMicro()-f)
+		b = binary.AppendVarint(b, a-at)
+		b = appendText(b, c.FetchID)
+		from, at = f, a
 	}
+	return b
 }
 
-// lay adds a cover to those of a series. Older ones within it go; one within a later one
-// adds nothing.
-func (l *coverer) lay(ctx context.Context, table, symbol string, c Cover) error {
-	args := []any{table, symbol, c.From.UnixMicro(), c.To.UnixMicro(), c.FetchedAt.UnixMicro(), c.FetchID}
-	var have, within, inside int
-	if err := l.weigh.QueryRowContext(ctx, args...).Scan(&have, &within, &inside); err != nil || within > 0 {
-		return err
-	}
-	args = append(args, l.seq)
-	if inside > 0 {
-		for _, s := range []*sql.Stmt{l.drop, l.bury} {
-			if _, err := s.ExecContext(ctx, args...); err != nil {
-				return err
-			}
-		}
-	}
-	if have-inside < maxCovers {
-		_, err := l.insert.ExecContext(ctx, args...)
-		return err
-	}
-	all, err := l.covers(ctx, table, symbol)
-	if err != nil {
-		return err
-	}
-	for _, s := range []*sql.Stmt{l.remove, l.oust} {
-		if _, err := s.ExecContext(ctx, table, symbol, l.seq); err != nil {
-			return err
-		}
-	}
-	for _, c := range fewer(append(all, c)) {
-		_, err := l.insert.ExecContext(ctx, table, symbol, c.From.UnixMicro(), c.To.UnixMicro(), c.FetchedAt.UnixMicro(), c.FetchID, l.seq)
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (l *coverer) covers(ctx context.Context, table, symbol string) ([]Cover, error) {
-	rows, err := l.list.QueryContext(ctx, table, symbol)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
+// readCovers reads what appendCovers wrote.
+func readCovers(b []byte) ([]Cover, error) {
 	var out []Cover
-	for rows.Next() {
-		var c Cover
-		if err := scanCover(rows, &c); err != nil {
-			return nil, err
-		}
-		out = append(out, c)
+	var from, at int64
+	r := reader{b: b}
+	for len(r.b) > 0 && r.err == nil {
+		from += r.int()
+		to := from + r.int()
+		at += r.int()
+		out = append(out, Cover{FetchID: r.text(),
+			From: time.UnixMicro(from).UTC(), To: time.UnixMicro(to).UTC(), FetchedAt: time.UnixMicro(at).UTC()})
 	}
-	return out, rows.Err()
+	if r.err != nil {
+		return nil, errors.New("its covers cannot be read")
+	}
+	return out, nil
 }
 
-func scanCover(rows *sql.Rows, c *Cover, more ...any) error {
-	var from, to, at int64
-	err := rows.Scan(append([]any{&from, &to, &at, &c.FetchID}, more...)...)
-	c.From, c.To, c.FetchedAt = time.UnixMicro(from).UTC(), time.UnixMicro(to).UTC(), time.UnixMicro(at).UTC()
-	return err
+func appendText(b []byte, s string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+// A reader takes values off a text until one cannot be read.
+type reader struct {
+	b   []byte
+	err error
+}
+
+var errCut = errors.New("the text is cut short")
+
+func (r *reader) int() int64 {
+	v, n := binary.Varint(r.b)
+	return advance(r, v, n)
+}
+
+func (r *reader) uint() uint64 {
+	v, n := binary.Uvarint(r.b)
+	return advance(r, v, n)
+}
+
+func advance[T any](r *reader, v T, n int) T {
+	if n <= 0 {
+		r.err, r.b = errCut, nil
+		return *new(T)
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *reader) text() string {
+	n := r.uint()
+	if n > uint64(len(r.b)) {
+		r.err, r.b = errCut, nil
+		return ""
+	}
+	s := string(r.b[:n])
+	r.b = r.b[n:]
+	return s
 }
 
 // Covers gives the covers of the series of a table, by symbol, of fetches since a moment:
@@ -147,12 +168,21 @@ func scanCover(rows *sql.Rows, c *Cover, more ...any) error {
 func (c *Catalog) Covers(ctx context.Context, table string, since time.Time) (map[string][]Cover, error) {
 	out := map[string][]Cover{}
 	err := c.query(ctx, "catalog.Covers", func(rows *sql.Rows) error {
-		var cover Cover
 		var symbol string
-		err := scanCover(rows, &cover, &symbol)
-		out[symbol] = append(out[symbol], cover)
-		return err
-	}, `SELECT from_ts, to_ts, fetched_at, fetch_id, symbol FROM covers WHERE tbl = ? AND died IS NULL AND fetched_at >= ?
-		ORDER BY symbol, from_ts, fetched_at, fetch_id`, table, since.UnixMicro())
+		var text []byte
+		if err := rows.Scan(&symbol, &text); err != nil {
+			return err
+		}
+		covers, err := readCovers(text)
+		if err != nil {
+			return damagedSeries(table, symbol, err)
+		}
+		covers = slices.DeleteFunc(covers, func(c Cover) bool { return c.FetchedAt.Before(since) })
+		slices.SortFunc(covers, func(a, b Cover) int { return cmp.Or(a.From.Compare(b.From), later(a, b)) })
+		if len(covers) > 0 {
+			out[symbol] = covers
+		}
+		return nil
+	}, "SELECT symbol, covers FROM series WHERE tbl = ? AND covered_at >= ? AND covers <> x''", table, since.UnixMicro())
 	return out, err
 }

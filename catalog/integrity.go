@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"database/sql"
+	"fmt"
 )
 
 // A Problem is what is wrong with a database.
@@ -39,20 +40,56 @@ func (c *Catalog) Integrity(ctx context.Context) ([]Problem, error) {
 	return out, ctx.Err()
 }
 
-// InsaneCovers tells the covers that end before they begin, or died before they were born,
-// and the series that have more than there may be.
+// InsaneCovers tells what cannot be in the covers of the series and in what a rollback
+// would bring back: texts that cannot be read, covers that end before they begin, and
+// more of them than there may be.
 func (c *Catalog) InsaneCovers(ctx context.Context) ([]string, error) {
 	var out []string
-	text := func(rows *sql.Rows) error {
-		var tbl, symbol, what string
-		err := rows.Scan(&tbl, &symbol, &what)
-		out = append(out, symbol+" in "+tbl+": "+what)
-		return err
+	err := c.query(ctx, "catalog.InsaneCovers", func(rows *sql.Rows) error {
+		var table, symbol string
+		var text []byte
+		var at int64
+		if err := rows.Scan(&table, &symbol, &text, &at); err != nil {
+			return err
+		}
+		if why := insane(text, at); why != "" {
+			out = append(out, symbol+" in "+table+": "+why)
+		}
+		return nil
+	}, "SELECT tbl, symbol, covers, covered_at FROM series ORDER BY tbl, symbol")
+	if err != nil {
+		return out, err
 	}
-	err := c.query(ctx, "catalog.InsaneCovers", text, `SELECT tbl, symbol, 'a cover ends before it begins' FROM covers WHERE from_ts > to_ts
-		UNION ALL SELECT tbl, symbol, 'a cover died before it was born' FROM covers WHERE died < born
-		UNION ALL SELECT tbl, symbol, 'it has ' || count(*) || ' covers, more than there may be' FROM covers WHERE died IS NULL GROUP BY tbl, symbol HAVING count(*) > ?`, maxCovers)
+	err = c.query(ctx, "catalog.InsaneCovers", func(rows *sql.Rows) error {
+		var table string
+		var u undo
+		if err := rows.Scan(&table, &u.seq, &u.watermarks, &u.text); err != nil {
+			return err
+		}
+		if _, err := u.series(); err != nil {
+			out = append(out, fmt.Sprintf("%s, publication %d: %v", table, u.seq, err))
+		}
+		return nil
+	}, "SELECT tbl, seq, watermarks, series FROM undo ORDER BY tbl, seq")
 	return out, err
+}
+
+func insane(text []byte, at int64) string {
+	covers, err := readCovers(text)
+	switch {
+	case err != nil:
+		return err.Error()
+	case len(covers) > maxCovers:
+		return fmt.Sprintf("it has %d covers, more than there may be", len(covers))
+	case at != coveredAt(covers):
+		return "the latest of its covers is another than is said beside them"
+	}
+	for _, c := range covers {
+		if c.To.Before(c.From) {
+			return "a cover ends before it begins"
+		}
+	}
+	return ""
 }
 
 // MarkDamaged marks an object as one that cannot be read, whatever its state: nothing of

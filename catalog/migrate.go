@@ -1,10 +1,15 @@
 package catalog
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"maps"
+	"math"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/apache/iceberg-go/table"
@@ -45,6 +50,161 @@ func versionsOfRows(ctx context.Context, c *Catalog, tx *sql.Tx) error {
 func alwaysOn(ctx context.Context, _ *Catalog, tx *sql.Tx) error {
 	_, err := tx.ExecContext(ctx, schema3)
 	return err
+}
+
+// undoOfVersions leads from version 3 to 4. There, series and covers were versions, born
+// with one publication and dead with another: what they were before each is undo now.
+func undoOfVersions(ctx context.Context, _ *Catalog, tx *sql.Tx) error {
+	all, err := versionsOfSeries(ctx, tx)
+	if err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, "DROP TABLE series; DROP TABLE covers;"+schema4); err != nil {
+		return err
+	}
+	var series []*moved
+	undos := map[string]map[int64][]undone{}
+	for _, k := range slices.SortedFunc(maps.Keys(all), func(a, b seriesKey) int {
+		return cmp.Or(strings.Compare(a.table, b.table), strings.Compare(a.symbol, b.symbol))
+	}) {
+		v := all[k]
+		now := v.before(math.MaxInt64)
+		if now == nil {
+			continue
+		}
+		series = append(series, &moved{seriesKey: k, is: *now})
+		if undos[k.table] == nil {
+			undos[k.table] = map[int64][]undone{}
+		}
+		for _, seq := range v.changes() {
+			was := v.before(seq)
+			undos[k.table][seq] = append(undos[k.table][seq], undoing(&moved{seriesKey: k, was: was, is: *now}))
+			if now = was; was == nil {
+				break
+			}
+		}
+	}
+	if err := putSeries(ctx, tx, series); err != nil {
+		return err
+	}
+	for table, bySeq := range undos {
+		for seq, list := range bySeq {
+			if err := putUndo(ctx, tx, table, seq, list); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// A lifetime is that of a row of version 3.
+type lifetime struct {
+	born int64
+	died sql.NullInt64
+}
+
+// before reports whether the row was there before a publication.
+func (l lifetime) before(seq int64) bool {
+	return l.born < seq && (!l.died.Valid || l.died.Int64 >= seq)
+}
+
+// versions are the rows of version 3 of one series.
+type versions struct {
+	stands []struct {
+		lifetime
+		stand
+	}
+	covers []struct {
+		lifetime
+		Cover
+	}
+}
+
+// changes are the publications that have changed the series, the latest first.
+func (v *versions) changes() []int64 {
+	var out []int64
+	for _, s := range v.stands {
+		out = append(out, s.born)
+	}
+	for _, c := range v.covers {
+		out = append(out, c.born)
+		if c.died.Valid {
+			out = append(out, c.died.Int64)
+		}
+	}
+	slices.Sort(out)
+	out = slices.Compact(out)
+	slices.Reverse(out)
+	return out
+}
+
+// before is what the series was before a publication, nil if it was not there. Versions
+// that no rollback needed are gone; the one before stands for them.
+func (v *versions) before(seq int64) *stand {
+	var out *stand
+	var born int64
+	for _, s := range v.stands {
+		if s.born < seq && (out == nil || s.born > born) {
+			out, born = new(s.stand), s.born
+		}
+	}
+	if out == nil {
+		return nil
+	}
+	for _, c := range v.covers {
+		if c.before(seq) {
+			out.covers = append(out.covers, c.Cover)
+		}
+	}
+	slices.SortFunc(out.covers, later)
+	return out
+}
+
+func versionsOfSeries(ctx context.Context, tx *sql.Tx) (_ map[seriesKey]*versions, err error) {
+	out := map[seriesKey]*versions{}
+	read := func(statement string, scan func(*sql.Rows) error) error {
+		rows, err := tx.QueryContext(ctx, statement)
+		if err != nil {
+			return err
+		}
+		for rows.Next() {
+			if err := scan(rows); err != nil {
+				return errors.Join(err, rows.Close())
+			}
+		}
+		return errors.Join(rows.Err(), rows.Close())
+	}
+	err = read("SELECT tbl, symbol, source, basis, currency, interval, watermark, last, born, died FROM series", func(rows *sql.Rows) error {
+		var k seriesKey
+		var s struct {
+			lifetime
+			stand
+		}
+		err := rows.Scan(&k.table, &k.symbol, &s.source, &s.basis, &s.currency, &s.interval, &s.watermark, &s.last, &s.born, &s.died)
+		if out[k] == nil {
+			out[k] = &versions{}
+		}
+		out[k].stands = append(out[k].stands, s)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = read("SELECT from_ts, to_ts, fetched_at, fetch_id, tbl, symbol, born, died FROM covers", func(rows *sql.Rows) error {
+		var k seriesKey
+		var c struct {
+			lifetime
+			Cover
+		}
+		var from, to, at int64
+		err := rows.Scan(&from, &to, &at, &c.FetchID, &k.table, &k.symbol, &c.born, &c.died)
+		c.From, c.To, c.FetchedAt = time.UnixMicro(from).UTC(), time.UnixMicro(to).UTC(), time.UnixMicro(at).UTC()
+		if v := out[k]; v != nil {
+			v.covers = append(v.covers, c)
+		}
+		return err
+	})
+	return out, err
 }
 
 // coversOfTexts moves the covers of version 1, a JSON list a series, to their table.

@@ -21,7 +21,7 @@ func (c *Catalog) Series(ctx context.Context, table string) (map[tickerlake.Symb
 		out[s.Symbol] = s
 		return nil
 	}, `SELECT symbol, source, basis, currency, interval, max(watermark, coalesce((SELECT max(ts) FROM delivered d
-			WHERE d.tbl = s.tbl AND d.symbol = s.symbol AND d.held = 0), '')) FROM series s WHERE tbl = ? AND died IS NULL`, table)
+			WHERE d.tbl = s.tbl AND d.symbol = s.symbol AND d.held = 0), '')) FROM series s WHERE tbl = ?`, table)
 	if err != nil {
 		return nil, err
 	}
@@ -43,8 +43,8 @@ func (c *Catalog) Series(ctx context.Context, table string) (map[tickerlake.Symb
 // lost, and what it held only the source knows. The next fetches ask for all of it, and
 // files that were brought in may be brought in again.
 func askAgain(ctx context.Context, tx *sql.Tx) error {
-	// Also the versions that a rollback may bring back.
-	_, err := tx.ExecContext(ctx, "DELETE FROM delivered; DELETE FROM rewound; DELETE FROM imports; UPDATE series SET watermark = '' WHERE watermark <> ''")
+	// Also those that a rollback may bring back.
+	_, err := tx.ExecContext(ctx, "DELETE FROM delivered; DELETE FROM rewound; DELETE FROM imports; UPDATE series SET watermark = '' WHERE watermark <> ''; UPDATE undo SET watermarks = 0")
 	return err
 }
 
@@ -63,7 +63,7 @@ func (c *Catalog) Published(ctx context.Context, table string) (map[tickerlake.S
 
 // HasSeries reports whether anything of a table is published.
 func (c *Catalog) HasSeries(ctx context.Context, tbl string) (has bool, err error) {
-	err = c.state.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM series WHERE tbl = ? AND died IS NULL)", tbl).Scan(&has)
+	err = c.state.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM series WHERE tbl = ?)", tbl).Scan(&has)
 	return has, sqliteError("catalog.HasSeries", "state.db", err)
 }
 
@@ -77,7 +77,7 @@ func (c *Catalog) AllSeries(ctx context.Context) ([]tickerlake.Series, error) {
 		s.Watermark, s.Last = unstamp(watermark), unstamp(last)
 		out = append(out, s)
 		return err
-	}, "SELECT tbl, symbol, source, basis, currency, interval, watermark, last FROM series WHERE died IS NULL ORDER BY tbl, symbol")
+	}, "SELECT tbl, symbol, source, basis, currency, interval, watermark, last FROM series ORDER BY tbl, symbol")
 	return out, err
 }
 

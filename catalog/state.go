@@ -10,16 +10,11 @@ import (
 
 // StateVersion is the version of the tables below, kept in user_version. It is the
 // version of the lake's format.
-const StateVersion = 3
+const StateVersion = 4
 
-// stateSchema makes the tables of StateVersion: those of version 2 and what came since.
-const stateSchema = schema2 + schema3
-
-// schema2 makes the tables of version 2.
+// schema2 makes the tables of version 2. The steps make of them those of StateVersion.
 //
-// A publication is what one run made true, numbered by seq. Rows that a rollback must be
-// able to bring back are versions: born is the seq of the publication that wrote them,
-// died that of the one that took them out, NULL while they are current.
+// A publication is what one run made true, numbered by seq.
 const schema2 = `
 CREATE TABLE objects (              -- the ledger of raw objects
 	key TEXT PRIMARY KEY, dt TEXT NOT NULL, size INTEGER NOT NULL, etag TEXT NOT NULL,
@@ -131,11 +126,30 @@ CREATE TABLE alarms (
 ) STRICT, WITHOUT ROWID;
 `
 
+// schema4 keeps what a rollback must bring back once a publication, and not in every row.
+const schema4 = `
+CREATE TABLE series (
+	tbl TEXT NOT NULL, symbol TEXT NOT NULL, source TEXT NOT NULL, basis TEXT NOT NULL,
+	currency TEXT NOT NULL, interval TEXT NOT NULL,
+	watermark TEXT NOT NULL,        -- up to here nothing is missing
+	last TEXT NOT NULL,             -- last bar published
+	covers BLOB NOT NULL,           -- spans that a fetch has confirmed
+	covered_at INTEGER NOT NULL,    -- the latest of those fetches, in microseconds since 1970
+	PRIMARY KEY (tbl, symbol)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE undo (                 -- what the series of a table were before a publication
+	tbl TEXT NOT NULL, seq INTEGER NOT NULL,
+	watermarks INTEGER NOT NULL DEFAULT 1, -- 0: they do not hold any more
+	series BLOB NOT NULL,
+	PRIMARY KEY (tbl, seq)
+) STRICT;
+`
+
 // A step takes state.db from one version to the next, within a transaction.
 type step func(ctx context.Context, c *Catalog, tx *sql.Tx) error
 
 // steps lead from version i+1 to i+2.
-var steps = []step{versionsOfRows, alwaysOn}
+var steps = []step{versionsOfRows, alwaysOn, undoOfVersions}
 
 // version reads the version of state.db, and refuses that of a newer program.
 func (c *Catalog) version(ctx context.Context, db interface {
@@ -161,16 +175,15 @@ func (c *Catalog) migrate(ctx context.Context) error {
 			return err
 		}
 		if version == 0 {
-			_, err = tx.ExecContext(ctx, stateSchema)
-		} else {
-			for _, s := range steps[version-1:] {
-				if err = s(ctx, c, tx); err != nil {
-					break
-				}
+			if _, err := tx.ExecContext(ctx, schema2); err != nil {
+				return err
 			}
+			version = 2
 		}
-		if err != nil {
-			return err
+		for _, s := range steps[version-1:] {
+			if err := s(ctx, c, tx); err != nil {
+				return err
+			}
 		}
 		_, err = tx.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", StateVersion))
 		return err

@@ -62,9 +62,9 @@ type decided struct {
 	Taken  []Feed          `json:"taken"`
 }
 
-// TakeBack decides a rollback, in one transaction: the series and covers of the table are
-// again what they were after publication r.Seq, the objects that have fed the table
-// since, and those that are pending, are held, and the sources of the former are paused.
+// TakeBack decides a rollback, in one transaction: the series of the table are again what
+// they were after publication r.Seq, the objects that have fed the table since, and those
+// that are pending, are held, and the sources of the former are paused.
 func (c *Catalog) TakeBack(ctx context.Context, r Rollback) (Rollback, error) {
 	const op = "catalog.TakeBack"
 	err := c.update(ctx, op, func(tx *sql.Tx) error {
@@ -81,7 +81,7 @@ func (c *Catalog) TakeBack(ctx context.Context, r Rollback) (Rollback, error) {
 				return err
 			}
 		}
-		if err := undo(ctx, tx, r.Table, r.Seq); err != nil {
+		if err := takeBack(ctx, tx, r.Table, r.Seq); err != nil {
 			return err
 		}
 		plan, err := json.Marshal(decided{r.Plan, r.Reason, r.Held, r.Taken})
@@ -141,21 +141,14 @@ func (c *Catalog) hold(ctx context.Context, tx *sql.Tx, r Rollback) (keys []stri
 // afterAll is the turn after that of every publication.
 const afterAll = "(SELECT coalesce(max(seq), 0) + 1 FROM publications)"
 
-// undo takes the rows of a table back to what they were after publication seq. The
+// takeBack takes the rows of a table back to what they were after publication seq. The
 // watermarks are kept for when all that is taken back is published again, and what is on
 // its way is so no longer.
-func undo(ctx context.Context, tx *sql.Tx, table string, seq int64) error {
-	_, err := tx.ExecContext(ctx, `INSERT INTO rewound (tbl, symbol, watermark)
-		SELECT tbl, symbol, watermark FROM series WHERE tbl = ? AND died IS NULL AND born > ? AND watermark <> ''
-		ON CONFLICT DO UPDATE SET watermark = max(watermark, excluded.watermark)`, table, seq)
-	if err != nil {
+func takeBack(ctx context.Context, tx *sql.Tx, table string, seq int64) error {
+	if err := undoSeries(ctx, tx, table, seq); err != nil {
 		return err
 	}
 	for _, statement := range []string{
-		"DELETE FROM series WHERE tbl = ? AND born > ?",
-		"UPDATE series SET died = NULL WHERE tbl = ? AND died > ?",
-		"DELETE FROM covers WHERE tbl = ? AND born > ?",
-		"UPDATE covers SET died = NULL WHERE tbl = ? AND died > ?",
 		"UPDATE feeds SET born = NULL WHERE tbl = ? AND born > ?",
 		"DELETE FROM measured WHERE tbl = ? AND run IN (SELECT run FROM publications WHERE seq > ?)",
 	} {
@@ -163,7 +156,7 @@ func undo(ctx context.Context, tx *sql.Tx, table string, seq int64) error {
 			return err
 		}
 	}
-	_, err = tx.ExecContext(ctx, "UPDATE delivered SET held = 1")
+	_, err := tx.ExecContext(ctx, "UPDATE delivered SET held = 1")
 	return err
 }
 
@@ -287,25 +280,4 @@ func named(held []Entry, names []string) ([]Entry, error) {
 func (c *Catalog) Replaying(ctx context.Context) (waiting bool, err error) {
 	err = c.state.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM objects WHERE state = 'pending' AND replay IS NOT NULL)").Scan(&waiting)
 	return waiting, sqliteError("catalog.Replaying", "state.db", err)
-}
-
-// Forget drops the versions of a table's rows that a rollback to no kept publication
-// needs: seqs are those of the snapshots that are kept.
-func (c *Catalog) Forget(ctx context.Context, table string, seqs []int64) error {
-	kept, err := json.Marshal(append([]int64{}, seqs...))
-	if err != nil {
-		return err
-	}
-	return c.update(ctx, "catalog.Forget", func(tx *sql.Tx) error {
-		for _, versions := range []string{"series", "covers"} {
-			_, err := tx.ExecContext(ctx, "DELETE FROM "+versions+` WHERE tbl = ? AND died IS NOT NULL
-				AND NOT EXISTS (SELECT 1 FROM json_each(?) k WHERE born <= k.value AND k.value < died)`, table, string(kept))
-			if err != nil {
-				return err
-			}
-		}
-		// A rollback to the oldest kept one takes back only what came after it.
-		_, err := tx.ExecContext(ctx, "DELETE FROM feeds WHERE tbl = ? AND born <= (SELECT min(value) FROM json_each(?))", table, string(kept))
-		return err
-	})
 }

@@ -248,7 +248,7 @@ func TestDoctorComparesRows(t *testing.T) {
 		"DELETE FROM series WHERE symbol = 'TSLA' AND tbl = 'own_1d'":                                      "state.db does not have the series",
 		"UPDATE series SET source = 'other' WHERE symbol = 'MSFT'":                                         "are of the source test, state.db says other",
 		"UPDATE series SET symbol = 'GONE' WHERE symbol = 'MSFT' AND tbl = 'own_1d'":                       "GONE is published until 2026-02-15 00:00:00, and it has no rows",
-		"UPDATE covers SET from_ts = to_ts + 1 WHERE rowid = 1":                                            "ends before it begins",
+		"UPDATE series SET covers = x'00010000' WHERE symbol = 'MSFT' AND tbl = 'own_1d'":                  "ends before it begins",
 		"UPDATE objects SET lines = lines + 1 WHERE rowid = 1":                                             "the ledger says",
 		"UPDATE objects SET size = size + 1 WHERE rowid = 1":                                               "the ledger says",
 	} {
