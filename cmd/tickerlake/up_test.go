@@ -1,0 +1,394 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/tickerlake/tickerlake/collect/simulate"
+)
+
+// An upProgram is tickerlake up in the background of a test, on a clock that the test
+// moves.
+type upProgram struct {
+	*program
+	at     atomic.Int64 // the time, in nanoseconds since 1970
+	lines  chan string
+	cancel context.CancelFunc
+	status chan int
+	errs   bytes.Buffer
+	seen   []string
+}
+
+// up starts tickerlake up and waits until it takes commands.
+func (p *program) up(args ...string) *upProgram {
+	p.Helper()
+	u := &upProgram{program: p, lines: make(chan string, 1000), status: make(chan int, 1)}
+	u.at.Store(p.now.UnixNano())
+	ctx, cancel := context.WithCancel(context.WithoutCancel(p.Context()))
+	u.cancel = cancel
+	r, w := io.Pipe()
+	go func() {
+		defer close(u.lines)
+		for s := bufio.NewScanner(r); s.Scan(); {
+			u.lines <- s.Text()
+		}
+	}()
+	m := &Main{Stdin: strings.NewReader(""), Stdout: w, Stderr: &u.errs, Env: os.LookupEnv, Clock: u.now}
+	go func() {
+		status := m.Run(ctx, append([]string{"-c", filepath.Join(p.dir, "tickerlake.yaml"), "up", "--output", "lines", "--listen", "127.0.0.1:0"}, args...))
+		_ = w.Close()
+		u.status <- status
+	}()
+	p.Cleanup(func() { u.stop() })
+	u.await("tickerlake is up at ")
+	return u
+}
+
+func (u *upProgram) now() time.Time { return time.Unix(0, u.at.Load()).UTC() }
+
+// sleep moves the clock.
+func (u *upProgram) sleep(d time.Duration) {
+	u.at.Add(int64(d))
+	u.program.now = u.now()
+}
+
+// await waits for a line with a text and gives it.
+func (u *upProgram) await(text string) string {
+	u.Helper()
+	limit := time.NewTimer(time.Minute) // so that a failure tells what was said
+	defer limit.Stop()
+	for {
+		select {
+		case line, more := <-u.lines:
+			u.seen = append(u.seen, line)
+			if strings.Contains(line, text) {
+				return line
+			}
+			if !more {
+				u.Fatalf("up has ended and has not said %q; it said\n%s\n%s", text, strings.Join(u.seen, "\n"), &u.errs)
+			}
+		case <-limit.C:
+			u.Fatalf("up has not said %q; it said\n%s", text, strings.Join(u.seen, "\n"))
+		}
+	}
+}
+
+// stop stops it and gives its exit status.
+func (u *upProgram) stop() int {
+	u.cancel()
+	for line := range u.lines {
+		u.seen = append(u.seen, line)
+	}
+	status := <-u.status
+	u.status <- status
+	return status
+}
+
+// get asks the endpoint.
+func (u *upProgram) get(path string) (int, string) {
+	u.Helper()
+	holder, err := readHolder(filepath.Join(u.dir, "lake"))
+	if err != nil {
+		u.Fatal(err)
+	}
+	r, err := http.Get(holder.Address + path)
+	if err != nil {
+		u.Fatal(err)
+	}
+	defer r.Body.Close()
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		u.Fatal(err)
+	}
+	return r.StatusCode, string(body)
+}
+
+const upFile = "sources: {market: {preset: simulated, since: 2026-01-05, symbols: [IBM, AMZN], schedule: rate(1 hour)}}\n"
+
+// TestUp: from nothing to published bars, again an hour later, and a stop in good order.
+func TestUp(t *testing.T) {
+	p := newProgram(t, upFile)
+	u := p.up()
+	if line := u.await("fetched"); !strings.Contains(line, "market  78 rows of 2 symbols") {
+		t.Errorf("it said %q", line)
+	}
+	u.await("78 inserted")
+	if status, body := u.get("/healthz"); status != 200 || body != "alive\n" {
+		t.Errorf("/healthz: %d %q", status, body)
+	}
+	if status, body := u.get("/readyz"); status != 200 || body != "ready\n" {
+		t.Errorf("/readyz: %d %q", status, body)
+	}
+	if got := p.ask("SELECT count(*), max(ts) FROM bars_1d"); got != "78,2026-03-02 00:00:00" {
+		t.Errorf("prod has %s", got)
+	}
+	if out, errs, status := p.try("up"); status != 1 || !regexp.MustCompile(`^tickerlake: .*/lake: tickerlake up \(process \d+, since 2026-03-02 22:00:00 UTC\) holds this lake: stop it first\n$`).MatchString(errs) {
+		t.Errorf("a second up: %d %q %q", status, out, errs)
+	}
+	u.sleep(24 * time.Hour)
+	u.await("fetched")
+	u.await("2 inserted")
+	if got := p.ask("SELECT count(*), max(ts) FROM bars_1d"); got != "80,2026-03-03 00:00:00" {
+		t.Errorf("a day later prod has %s", got)
+	}
+	if status := u.stop(); status != 0 || u.errs.Len() > 0 {
+		t.Errorf("exit status %d\n%s", status, &u.errs)
+	}
+	if text, err := os.ReadFile(filepath.Join(p.dir, "lake", "lock")); err != nil || len(text) > 0 {
+		t.Errorf("the lock file says %q, %v", text, err)
+	}
+	if _, err := os.Stat(filepath.Join(p.dir, "lake", "up", "socket")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the socket is left: %v", err)
+	}
+	p.do("run")
+	if out := p.do("doctor"); !strings.Contains(out, "nothing is wrong") {
+		t.Error(out)
+	}
+}
+
+// TestUpSameCommands gives the same commands to a lake that is up and to one that is
+// not: what they print and how they end is the same.
+func TestUpSameCommands(t *testing.T) {
+	file := strings.Replace(upFile, ", schedule: rate(1 hour)", "", 1)
+	alone, with := newProgram(t, file), newProgram(t, file)
+	u := with.up()
+	variable := regexp.MustCompile(`\d+(\.\d+)?(ms|µs|s)\b|\d{8}t\d{6}-\d+|"(id|started_at|ended_at|fetch_id|fetched_at)": "[^"]*"|"(duration_ms)": \d+`)
+	plain := func(p *program, text string) string {
+		return variable.ReplaceAllString(strings.ReplaceAll(text, p.dir, "DIR"), "X")
+	}
+	for _, c := range []struct {
+		args    string
+		awaited string // what up says once it has published what came
+	}{
+		{"fetch", "78 inserted"},
+		{"fetch market", "12 unchanged"},
+		{"run", ""},
+		{"--json run", ""},
+		{"run nosuch", ""},
+		{"run --nosuch", ""},
+		{"fetch nosuch", ""},
+		{"fetch --from yesterday", ""},
+		{"import more.csv --interval 1d --basis split", "1 inserted"},
+		{"import more.csv --interval 1d --basis split", ""},
+		{"import none.csv --interval 1d", ""},
+		{"import bad.csv --interval 1d", ""},
+		{"rollback bars_1d 1", ""},
+		{"rollback nosuch 1", ""},
+		{"quarantine accept abcd", ""},
+		{"quarantine reject zz", ""},
+		{"tidy --dry-run", ""},
+		{"doctor --repair", ""},
+		{"--json doctor --repair", ""},
+		{"run --release", ""},
+		{"query SELECT", ""},
+	} {
+		type result struct {
+			out, errs string
+			status    int
+		}
+		var got [2]result
+		for i, p := range []*program{alone, with} {
+			for name, text := range map[string]string{"more.csv": "Date,Symbol,Close\n2026-02-02,MSFT,100\n", "bad.csv": "nothing\n"} {
+				path := filepath.Join(p.dir, name)
+				if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.Chtimes(path, p.now, p.now); err != nil {
+					t.Fatal(err)
+				}
+			}
+			t.Chdir(p.dir)
+			out, errs, status := p.try(strings.Fields(c.args)...)
+			got[i] = result{plain(p, out), plain(p, errs), status}
+		}
+		if got[0] != got[1] {
+			t.Errorf("%s\nalone   %+v\nwith up %+v", c.args, got[0], got[1])
+		}
+		if c.awaited != "" {
+			alone.do("run")
+			u.await(c.awaited)
+		}
+	}
+	if status := u.stop(); status != 0 {
+		t.Errorf("exit status %d\n%s", status, &u.errs)
+	}
+}
+
+// TestUpBeside runs what writes and what reads all at once.
+func TestUpBeside(t *testing.T) {
+	p := newProgram(t, upFile)
+	u := p.up()
+	u.await("published")
+	var all sync.WaitGroup
+	for range 3 {
+		for _, args := range [][]string{
+			{"fetch"}, {"run"}, {"--json", "run", "--full"}, {"tidy"}, {"status"}, {"tables"},
+			{"query", "SELECT count(*) FROM bars_1d"}, {"doctor", "--repair"}, {"run", "--release"},
+		} {
+			all.Go(func() {
+				if out, errs, status := p.try(args...); status != 0 {
+					t.Errorf("%s: exit status %d\n%s%s", strings.Join(args, " "), status, out, errs)
+				}
+			})
+		}
+	}
+	all.Wait()
+	if got := p.ask("SELECT count(*), count(DISTINCT (symbol, ts)) FROM bars_1d"); got != "78,78" {
+		t.Errorf("prod has %s", got)
+	}
+	if status := u.stop(); status != 0 {
+		t.Errorf("exit status %d\n%s", status, &u.errs)
+	}
+	if out := p.do("doctor", "--deep"); !strings.Contains(out, "nothing is wrong") {
+		t.Error(out)
+	}
+}
+
+// A slowMarket answers when it is let.
+type slowMarket struct {
+	market http.Handler
+	asked  chan struct{}
+	let    chan struct{}
+}
+
+func newSlowMarket(t *testing.T, clock func() time.Time) (*slowMarket, string) {
+	market, err := simulate.New(simulate.Options{Clock: clock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &slowMarket{market: market, asked: make(chan struct{}, 100), let: make(chan struct{})}
+	server := httptest.NewServer(s)
+	t.Cleanup(server.Close)
+	return s, server.URL
+}
+
+func (s *slowMarket) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.asked <- struct{}{}
+	select {
+	case <-s.let:
+		s.market.ServeHTTP(w, r)
+	case <-r.Context().Done():
+	}
+}
+
+// TestUpDies kills up in the middle of a command that it carries out for another
+// process; and that process in the middle of one that the next up carries out.
+func TestUpDies(t *testing.T) {
+	p := newProgram(t, "")
+	slow, url := newSlowMarket(t, time.Now)
+	p.configure("sources: {market: {preset: simulated, base_url: " + url + ", since: 2026-01-05, symbols: [IBM]}}\n")
+	start := func(args ...string) (*exec.Cmd, *bytes.Buffer, *bufio.Scanner) {
+		t.Helper()
+		cmd := exec.Command("tickerlake", append([]string{"-c", filepath.Join(p.dir, "tickerlake.yaml")}, args...)...)
+		errs := &bytes.Buffer{}
+		cmd.Stderr = errs
+		out, err := cmd.StdoutPipe()
+		if err == nil {
+			err = cmd.Start()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = cmd.Process.Kill() })
+		return cmd, errs, bufio.NewScanner(out)
+	}
+	until := func(s *bufio.Scanner, text string) {
+		t.Helper()
+		for s.Scan() {
+			if strings.Contains(s.Text(), text) {
+				return
+			}
+		}
+		t.Fatalf("nothing says %q", text)
+	}
+	up, _, lines := start("up", "--listen", "127.0.0.1:0", "--output", "lines")
+	until(lines, "is up at")
+	fetch, errs, _ := start("fetch")
+	<-slow.asked
+	_ = up.Process.Kill()
+	_ = up.Wait()
+	err := fetch.Wait()
+	want := regexp.MustCompile(`^tickerlake: .*/lake: tickerlake up \(process \d+, since .* UTC\), which carried this command out, has ended before it was done \(.*\): what was acknowledged stays; give the command again\n$`)
+	if fetch.ProcessState.ExitCode() != 1 || !want.MatchString(errs.String()) {
+		t.Errorf("the command ended with %v and said %q", err, errs)
+	}
+
+	// The lock is free again, and what was left of the socket is in nobody's way.
+	up, errs, lines = start("up", "--listen", "127.0.0.1:0", "--output", "lines")
+	until(lines, "is up at")
+	fetch, _, _ = start("fetch")
+	<-slow.asked
+	_ = fetch.Process.Kill()
+	_ = fetch.Wait()
+	close(slow.let)
+	again, fetchErrs, _ := start("fetch") // waits until the one that was given up has ended
+	if err := again.Wait(); err != nil {
+		t.Errorf("%v\n%s", err, fetchErrs)
+	}
+	until(lines, "published")
+	if err := up.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	until(lines, "stopped")
+	if err := up.Wait(); err != nil {
+		t.Errorf("%v\n%s", err, errs)
+	}
+}
+
+// TestUpStops stops it while a fetch hangs: in time, and nothing is lost.
+func TestUpStops(t *testing.T) {
+	p := newProgram(t, "")
+	slow, url := newSlowMarket(t, func() time.Time { return p.now })
+	p.configure("sources: {market: {preset: simulated, base_url: " + url + ", since: 2026-01-05, symbols: [IBM], schedule: rate(1 hour)}}\n")
+	u := p.up()
+	<-slow.asked
+	if status := u.stop(); status != 0 {
+		t.Errorf("exit status %d\n%s", status, &u.errs)
+	}
+	// The fetch was cut off: it is due again at once.
+	close(slow.let)
+	u = p.up()
+	u.await("39 inserted")
+	if status := u.stop(); status != 0 {
+		t.Errorf("exit status %d\n%s", status, &u.errs)
+	}
+}
+
+// TestUpRefusals are mistakes that are told before anything begins.
+func TestUpRefusals(t *testing.T) {
+	p := newProgram(t, upFile)
+	for args, want := range map[string]string{
+		"up --listen 0.0.0.0:1":   "listen: 0.0.0.0:1 can be reached from other machines",
+		"up --output loud":        `--output: "loud": want auto, lines or json`,
+		"up --stop-timeout 0s":    "--stop-timeout: 0s: want more than nothing",
+		"up now":                  "unknown command",
+		"up --listen 127.0.0.1:x": "listen: ",
+	} {
+		out, errs, status := p.try(strings.Fields(args)...)
+		if status == 0 || !strings.Contains(errs, want) {
+			t.Errorf("%s: exit status %d\n%s%s", args, status, out, errs)
+		}
+	}
+	if entries, err := os.ReadDir(filepath.Join(p.dir, "lake")); err == nil {
+		for _, e := range entries {
+			if e.Name() != "lock" && e.Name() != "up" {
+				t.Errorf("%s was made", e.Name())
+			}
+		}
+	}
+}
