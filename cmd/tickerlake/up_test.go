@@ -167,7 +167,7 @@ func TestUpSameCommands(t *testing.T) {
 	file := strings.Replace(upFile, ", schedule: rate(1 hour)", "", 1)
 	alone, with := newProgram(t, file), newProgram(t, file)
 	u := with.up()
-	variable := regexp.MustCompile(`\d+(\.\d+)?(ms|µs|s)\b|\d{8}t\d{6}-\d+|"(id|started_at|ended_at|fetch_id|fetched_at)": "[^"]*"|"(duration_ms)": \d+`)
+	variable := regexp.MustCompile(`"time":"[^"]*"|\d+(\.\d+)?(ms|µs|s)\b|\d{8}t\d{6}-\d+|"(id|started_at|ended_at|fetch_id|fetched_at)": "[^"]*"|"(duration_ms)": \d+`)
 	plain := func(p *program, text string) string {
 		return variable.ReplaceAllString(strings.ReplaceAll(text, p.dir, "DIR"), "X")
 	}
