@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/tickerlake/tickerlake"
+	"github.com/tickerlake/tickerlake/schedule"
 )
 
 // Config describes a source as the pipeline file does. A preset is a file of the
@@ -42,9 +43,12 @@ type Config struct {
 	// Withdrawn says what becomes of a bar in the tables that a later complete answer no
 	// longer has: "report" it, or "remove" it, which leaves a revision.
 	Withdrawn string `yaml:"withdrawn"`
-	// Schedule is when the source is fetched by itself, in the words of Amazon
-	// EventBridge.
+	// Schedule is when the source is fetched by itself while the lake is up, in the words
+	// of Amazon EventBridge Scheduler and in TimeZone.
 	Schedule string `yaml:"schedule"`
+	// FlexibleWindow is how much later than its schedule a fetch may begin. Each firing
+	// has its own place in it, so that many sources do not ask at once.
+	FlexibleWindow tickerlake.Duration `yaml:"flexible_window"`
 	// Concurrency is how many requests may be under way at once.
 	Concurrency int `yaml:"concurrency"`
 	// Timeout bounds a whole exchange, from dialing to the last byte.
@@ -143,6 +147,18 @@ func (c Config) TableName() string {
 		return c.Table
 	}
 	return c.Interval.Table()
+}
+
+// When is the schedule, nil if there is none.
+func (c Config) When() (*schedule.Schedule, error) {
+	if c.Schedule == "" {
+		return nil, nil
+	}
+	zone, err := loadZone(c.TimeZone)
+	if err != nil {
+		return nil, err
+	}
+	return schedule.Parse(c.Schedule, zone)
 }
 
 func (c Config) lookback() time.Duration {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/tickerlake/tickerlake"
+	"github.com/tickerlake/tickerlake/schedule"
 )
 
 var tableName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
@@ -57,6 +58,12 @@ func (v *validator) source(c Config) {
 	}
 	if _, err := loadZone(c.TimeZone); err != nil {
 		v.add("time_zone", "%w", err)
+	}
+	if _, err := schedule.Parse(c.Schedule, nil); c.Schedule != "" && err != nil {
+		v.add("schedule", "%w", err)
+	}
+	if w := c.FlexibleWindow; w != 0 && (w < tickerlake.Duration(time.Minute) || w > tickerlake.Duration(24*time.Hour)) {
+		v.add("flexible_window", "%s: want 1 minute to 1440 minutes, or 0 seconds for none", w)
 	}
 	if _, _, err := parseSessionEnd(c.SessionEnd); err != nil {
 		v.add("session_end", "%w", err)

@@ -216,9 +216,6 @@ func (r *reader) checkSources() {
 				r.symbolsFile(child(path, "symbols"), err)
 			}
 		}
-		if c.Schedule != "" && !shaped(c.Schedule) {
-			r.bad(child(path, "schedule"), "%q: want rate(1 hour), cron(0 22 ? * MON-FRI *) or at(2030-01-31T18:00:00)", c.Schedule)
-		}
 	}
 }
 
@@ -252,22 +249,6 @@ func (r *reader) checkDelivery() {
 	case strings.HasPrefix(d.ErrorPrefix, folder):
 		r.bad("delivery.error_prefix", "%q: lies in %s, where bars are looked for: want another folder, such as errors/", d.ErrorPrefix, folder)
 	}
-}
-
-// shapes are the forms of EventBridge's schedule expressions.
-var shapes = []*regexp.Regexp{
-	regexp.MustCompile(`^rate\([0-9]+ (minutes?|hours?|days?)\)$`),
-	regexp.MustCompile(`^cron\([^ ()]+( [^ ()]+){5}\)$`),
-	regexp.MustCompile(`^at\([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\)$`),
-}
-
-func shaped(schedule string) bool {
-	for _, s := range shapes {
-		if s.MatchString(schedule) {
-			return true
-		}
-	}
-	return false
 }
 
 func (r *reader) checkRules() {

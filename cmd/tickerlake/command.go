@@ -93,7 +93,7 @@ passed, 4 a source failed.`,
 	root.AddCommand(a.fetchCommand(), a.importCommand(), a.runCommand(), a.tidyCommand(), a.rollbackCommand(), a.quarantineCommand(), a.doctorCommand())
 	if a.daemon == nil { // nothing else has to be done by who holds the lake
 		root.AddCommand(a.initCommand(), a.validateCommand(), a.upCommand(), a.queryCommand(), a.exportCommand(), a.tablesCommand(), a.describeCommand(),
-			a.checkCommand(), a.snapshotsCommand(), a.statusCommand(), a.simulateCommand(), a.versionCommand())
+			a.checkCommand(), a.snapshotsCommand(), a.statusCommand(), a.scheduleCommand(), a.simulateCommand(), a.versionCommand())
 	}
 	return root
 }
