@@ -176,7 +176,7 @@ func TestUpSameCommands(t *testing.T) {
 		awaited string // what up says once it has published what came
 	}{
 		{"fetch", "78 inserted"},
-		{"fetch market", "12 unchanged"},
+		{"fetch market", "12 rows in"},
 		{"run", ""},
 		{"--json run", ""},
 		{"run nosuch", ""},
