@@ -105,9 +105,10 @@ func appendCovers(b []byte, covers []Cover) []byte {
 
 // readCovers reads what appendCovers wrote.
 func readCovers(b []byte) ([]Cover, error) {
-	var out []Cover
+	const usual = 40 // bytes a cover
+	out := make([]Cover, 0, len(b)/usual+1)
 	var from, at int64
-	r := reader{b: b}
+	r := newReader(b)
 	for len(r.b) > 0 && r.err == nil {
 		from += r.int()
 		to := from + r.int()
@@ -128,8 +129,11 @@ func appendText(b []byte, s string) []byte {
 // A reader takes values off a text until one cannot be read.
 type reader struct {
 	b   []byte
+	all string // of which b is the rest
 	err error
 }
+
+func newReader(b []byte) *reader { return &reader{b: b, all: string(b)} }
 
 var errCut = errors.New("the text is cut short")
 
@@ -158,9 +162,9 @@ func (r *reader) text() string {
 		r.err, r.b = errCut, nil
 		return ""
 	}
-	s := string(r.b[:n])
+	from := len(r.all) - len(r.b)
 	r.b = r.b[n:]
-	return s
+	return r.all[from : from+int(n)]
 }
 
 // Covers gives the covers of the series of a table, by symbol, of fetches since a moment:

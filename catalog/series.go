@@ -51,12 +51,10 @@ func askAgain(ctx context.Context, tx *sql.Tx) error {
 // Published lists the published series of a table; their watermark is that of the
 // table itself.
 func (c *Catalog) Published(ctx context.Context, table string) (map[tickerlake.Symbol]tickerlake.Series, error) {
-	all, err := c.AllSeries(ctx)
-	out := map[tickerlake.Symbol]tickerlake.Series{}
+	all, err := c.allSeries(ctx, "catalog.Published", " WHERE tbl = ?", table)
+	out := make(map[tickerlake.Symbol]tickerlake.Series, len(all))
 	for _, s := range all {
-		if s.Table == table {
-			out[s.Symbol] = s
-		}
+		out[s.Symbol] = s
 	}
 	return out, err
 }
@@ -69,15 +67,19 @@ func (c *Catalog) HasSeries(ctx context.Context, tbl string) (has bool, err erro
 
 // AllSeries lists every published series by table and symbol.
 func (c *Catalog) AllSeries(ctx context.Context) ([]tickerlake.Series, error) {
+	return c.allSeries(ctx, "catalog.AllSeries", "")
+}
+
+func (c *Catalog) allSeries(ctx context.Context, op, where string, args ...any) ([]tickerlake.Series, error) {
 	var out []tickerlake.Series
-	err := c.query(ctx, "catalog.AllSeries", func(rows *sql.Rows) error {
+	err := c.query(ctx, op, func(rows *sql.Rows) error {
 		var s tickerlake.Series
 		var watermark, last string
 		err := rows.Scan(&s.Table, &s.Symbol, &s.Source, &s.Basis, &s.Currency, &s.Interval, &watermark, &last)
 		s.Watermark, s.Last = unstamp(watermark), unstamp(last)
 		out = append(out, s)
 		return err
-	}, "SELECT tbl, symbol, source, basis, currency, interval, watermark, last FROM series ORDER BY tbl, symbol")
+	}, "SELECT tbl, symbol, source, basis, currency, interval, watermark, last FROM series"+where+" ORDER BY tbl, symbol", args...)
 	return out, err
 }
 

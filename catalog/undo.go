@@ -95,7 +95,7 @@ func (u undo) series() ([]undone, error) {
 		return nil, fmt.Errorf("what a rollback would bring back cannot be read: %w", err)
 	}
 	var out []undone
-	r := reader{b: text}
+	r := newReader(text)
 	for len(r.b) > 0 {
 		n := undone{symbol: r.text()}
 		if r.uint() == 1 {
