@@ -169,33 +169,33 @@ func TestUpSameCommands(t *testing.T) {
 	u := with.up()
 	variable := regexp.MustCompile(`"time":"[^"]*"|\d+(\.\d+)?(ms|µs|s)\b|\d{8}t\d{6}-\d+|"(id|started_at|ended_at|fetch_id|fetched_at)": "[^"]*"|"(duration_ms)": \d+`)
 	plain := func(p *program, text string) string {
+		text = strings.ReplaceAll(text, "waiting for the run or change that is under way\n", "") // up runs by itself too
 		return variable.ReplaceAllString(strings.ReplaceAll(text, p.dir, "DIR"), "X")
 	}
 	for _, c := range []struct {
-		args    string
-		awaited string // what up says once it has published what came
+		args     string
+		collects bool // then what came is published before the next command
 	}{
-		{"fetch", "78 inserted"},
-		{"fetch market", "12 rows in"},
-		{"run", ""},
-		{"--json run", ""},
-		{"run nosuch", ""},
-		{"run --nosuch", ""},
-		{"fetch nosuch", ""},
-		{"fetch --from yesterday", ""},
-		{"import more.csv --interval 1d --basis split", "1 inserted"},
-		{"import more.csv --interval 1d --basis split", ""},
-		{"import none.csv --interval 1d", ""},
-		{"import bad.csv --interval 1d", ""},
-		{"rollback bars_1d 1", ""},
-		{"rollback nosuch 1", ""},
-		{"quarantine accept abcd", ""},
-		{"quarantine reject zz", ""},
-		{"tidy --dry-run", ""},
-		{"doctor --repair", ""},
-		{"--json doctor --repair", ""},
-		{"run --release", ""},
-		{"query SELECT", ""},
+		{"fetch", true},
+		{"fetch market", true},
+		{"run", false},
+		{"--json run", false},
+		{"run nosuch", false},
+		{"run --nosuch", false},
+		{"fetch nosuch", false},
+		{"fetch --from yesterday", false},
+		{"import more.csv --interval 1d --basis split", true},
+		{"import more.csv --interval 1d --basis split", false},
+		{"import none.csv --interval 1d", false},
+		{"import bad.csv --interval 1d", false},
+		{"rollback bars_1d 1", false},
+		{"rollback nosuch 1", false},
+		{"quarantine accept abcd", false},
+		{"quarantine reject zz", false},
+		{"doctor --repair", false},
+		{"--json doctor --repair", false},
+		{"run --release", false},
+		{"query SELECT", false},
 	} {
 		type result struct {
 			out, errs string
@@ -219,9 +219,9 @@ func TestUpSameCommands(t *testing.T) {
 		if got[0] != got[1] {
 			t.Errorf("%s\nalone   %+v\nwith up %+v", c.args, got[0], got[1])
 		}
-		if c.awaited != "" {
+		if c.collects {
 			alone.do("run")
-			u.await(c.awaited)
+			with.do("run")
 		}
 	}
 	if status := u.stop(); status != 0 {
