@@ -17,7 +17,7 @@ static = $(shell go list ./... | grep -vE '$(HEAVY)|/internal/porttest$$')
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
 
-run: build ## build, then run the main job on the built-in simulated market, in a folder that is thrown away
+run: build ## build, then keep a lake up on the built-in simulated market until Ctrl-C, in a folder that is thrown away
 	@tools/run.sh bin/tickerlake
 
 build: need ## build bin/tickerlake

@@ -2,6 +2,7 @@ package watch
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -140,4 +141,13 @@ func (c *coloring) Write(line []byte) (int, error) {
 		}
 	}
 	return c.w.Write(line)
+}
+
+// jsonText is a string as JSON writes it.
+func jsonText(s string) string {
+	text, err := json.Marshal(s)
+	if err != nil {
+		return `""`
+	}
+	return string(text)
 }

@@ -1,9 +1,8 @@
-// Package watch is how the program tells people and machines what it does: logs,
-// counters and the progress of work on a terminal.
+// Package watch is how the program tells people what it does: logs, and the progress of
+// work on a terminal.
 //
 // NewHandler makes the slog handler that everything else is handed, with secrets
-// blacked out. A Registry hands out counters and gauges and gives their values. A
-// Bar draws progress on a terminal and writes plain lines elsewhere.
+// blacked out. A Bar draws progress on a terminal and writes plain lines elsewhere.
 package watch
 
 import (

@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"log/slog"
 	"os"
-	"reflect"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -58,31 +56,6 @@ func TestLevels(t *testing.T) {
 	}
 	if _, err := watch.ParseLevel("loud"); err == nil || err.Error() != `log level: "loud": want debug, info, warn or error` {
 		t.Error(err)
-	}
-}
-
-func TestRegistry(t *testing.T) {
-	var r watch.Registry
-	var wg sync.WaitGroup
-	for range 8 {
-		wg.Go(func() {
-			for range 1000 {
-				r.Counter("rows_total", watch.Label{Name: "table", Value: "b"}, watch.Label{Name: "source", Value: "x"}).Add(1)
-			}
-		})
-	}
-	wg.Wait()
-	r.Counter("rows_total", watch.Label{Name: "source", Value: "x"}, watch.Label{Name: "table", Value: "a"}).Add(2)
-	r.Counter("rows_total").Add(-5)
-	r.Gauge("age_seconds").Set(1.5)
-	want := []watch.Sample{
-		{Name: "age_seconds", Kind: "gauge", Value: 1.5},
-		{Name: "rows_total", Kind: "counter", Value: 0},
-		{Name: "rows_total", Kind: "counter", Value: 2, Labels: []watch.Label{{Name: "source", Value: "x"}, {Name: "table", Value: "a"}}},
-		{Name: "rows_total", Kind: "counter", Value: 8000, Labels: []watch.Label{{Name: "source", Value: "x"}, {Name: "table", Value: "b"}}},
-	}
-	if got := r.Snapshot(); !reflect.DeepEqual(got, want) {
-		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
 }
 

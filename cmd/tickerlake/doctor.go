@@ -107,7 +107,7 @@ func unopened(err error) lake.Finding {
 // examineLogs looks at the delivery logs.
 func examineLogs(dir string) ([]lake.Finding, error) {
 	var out []lake.Finding
-	for _, name := range []string{streamName, "ops"} {
+	for _, name := range []string{streamName, opsName} {
 		damage, err := deliver.Examine(filepath.Join(dir, "log", name))
 		if err != nil {
 			return out, err

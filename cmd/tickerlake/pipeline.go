@@ -19,7 +19,6 @@ import (
 	"github.com/tickerlake/tickerlake/duck"
 	"github.com/tickerlake/tickerlake/lake"
 	"github.com/tickerlake/tickerlake/quality"
-	"github.com/tickerlake/tickerlake/watch"
 )
 
 // A pipeline is the embedded lake of a pipeline file with its stages joined. One
@@ -37,7 +36,7 @@ type pipeline struct {
 	lake    *lake.Lake
 	bars    *stream // nil in a pipeline that reads
 	ops     *opsLog
-	metrics *watch.Registry
+	metrics *metrics
 
 	// writer is the turn of whoever publishes, or changes the ledger beyond taking from
 	// it; asking, by source, that of whoever asks it, imports having one together.
@@ -50,6 +49,9 @@ type pipeline struct {
 
 // streamName is the stream of bars, which feeds raw.bars.
 const streamName = "bars"
+
+// opsName is the stream of events, which feeds the ops tables.
+const opsName = "ops"
 
 // openPipeline opens the lake of a file, made if there is none. With write it takes
 // the lock and opens the delivery logs; what an earlier process left there is
@@ -76,7 +78,7 @@ func openPipeline(ctx context.Context, file *config.File, clock tickerlake.Clock
 
 // newPipeline is a pipeline of which nothing is open yet.
 func newPipeline(file *config.File, clock tickerlake.Clock, log *slog.Logger) (*pipeline, error) {
-	p := &pipeline{file: file, dir: file.LakeDir(), clock: clock, log: log, metrics: &watch.Registry{}, writer: newTurn(), asking: map[string]turn{imports: newTurn()}}
+	p := &pipeline{file: file, dir: file.LakeDir(), clock: clock, log: log, metrics: newMetrics(), writer: newTurn(), asking: map[string]turn{imports: newTurn()}}
 	for name := range file.Sources {
 		p.asking[name] = newTurn()
 	}
@@ -180,7 +182,7 @@ func (p *pipeline) openStreams() error {
 	events.Prefix = "ops/!{partitionKeyFromQuery:table}/dt=!{timestamp:yyyy-MM-dd}/"
 	events.ErrorPrefix = p.file.Delivery.ErrorPrefix
 	ops, err := openStream(events, deliver.Options{
-		Name: "ops", Dir: filepath.Join(p.dir, "log", "ops"), Bucket: p.raw, Clock: p.clock, Log: p.log, Drain: p.drain,
+		Name: opsName, Dir: filepath.Join(p.dir, "log", opsName), Bucket: p.raw, Clock: p.clock, Log: p.log, Drain: p.drain,
 	})
 	if err != nil {
 		return err

@@ -2,58 +2,61 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"strings"
 	"time"
 
 	"github.com/tickerlake/tickerlake"
 	"github.com/tickerlake/tickerlake/collect"
+	"github.com/tickerlake/tickerlake/schedule"
 )
 
 // collect fetches a source by its schedule until ctx is done or the schedule has no
 // firing any more. One fetch follows the other: what is due while one goes on is one
 // firing after it.
 func (d *daemon) collect(ctx context.Context, name string) error {
-	s, err := parseSchedule(d.lake.file.Sources[name].Schedule)
+	source := d.lake.file.Sources[name]
+	s, err := source.When()
 	if err != nil {
-		return tickerlake.Errorf(tickerlake.Invalid, "up", "schedule", "%w", err)
+		return err
 	}
 	for {
 		last, err := d.lake.catalog.Fired(ctx, name)
 		if err != nil {
 			return err
 		}
-		at := d.lake.clock() // a new source is due at once
-		if !last.IsZero() {
-			var more bool
-			if at, more = s.Next(last); !more {
-				d.tell.event(ctx, "waiting", name, "its schedule has no firing any more", "source", name)
-				return nil
-			}
+		now := d.lake.clock()
+		firing, more := s.Due(last, now)
+		if !more {
+			d.tell.event(ctx, "waiting", name, "its schedule has no firing any more: it is fetched on command only", "source", name)
+			return nil
 		}
-		if err := waitUntil(ctx, d.lake.clock, at); err != nil {
+		at := firing
+		if firing.After(now) { // what is late is not made later
+			at = schedule.Spread(firing, time.Duration(source.FlexibleWindow), name)
+		}
+		if waitUntil(ctx, d.lake.clock, at) != nil {
 			return nil // stopped
 		}
-		started := d.lake.clock()
-		if err := d.fetchOnce(ctx, name); err != nil {
-			return err
+		// Firings that have gone by meanwhile, while the machine was asleep say, are this one.
+		if next, more := s.Next(firing); more && !next.After(d.lake.clock()) {
+			firing = d.lake.clock()
 		}
+		d.fetchOnce(ctx, name)
 		if ctx.Err() != nil {
 			return nil // cut off: due again at the next start
 		}
-		if err := d.lake.catalog.Fire(ctx, name, started); err != nil {
+		if err := d.lake.catalog.Fire(ctx, name, firing); err != nil {
 			return err
 		}
 	}
 }
 
-// fetchOnce fetches a source and tells of it. Its error is that of the lake: a source
-// that fails is asked again at its next firing.
-func (d *daemon) fetchOnce(ctx context.Context, name string) error {
+// fetchOnce fetches a source and tells of it. One that fails is asked again at its next
+// firing.
+func (d *daemon) fetchOnce(ctx context.Context, name string) {
 	started := d.lake.clock()
 	reports, err := d.lake.fetchSources(ctx, []string{name}, collect.Window{}, func(string, collect.Progress) {})
 	if ctx.Err() != nil {
-		return nil
+		return
 	}
 	for _, r := range reports {
 		var good int64
@@ -68,7 +71,6 @@ func (d *daemon) fetchOnce(ctx context.Context, name string) error {
 	if err != nil {
 		d.tell.problem(ctx, "failed", name, err, "source", name)
 	}
-	return nil
 }
 
 // clockStep is how long a wait may be before the clock is read again.
@@ -89,19 +91,4 @@ func waitUntil(ctx context.Context, clock tickerlake.Clock, at time.Time) error 
 			return ctx.Err()
 		}
 	}
-}
-
-// A rate is the schedule rate(N units).
-type rate time.Duration
-
-// Next is the first firing after a time.
-func (r rate) Next(after time.Time) (time.Time, bool) { return after.Add(time.Duration(r)), true }
-
-func parseSchedule(text string) (rate, error) {
-	inner, ok := strings.CutPrefix(strings.TrimSuffix(text, ")"), "rate(")
-	d, err := tickerlake.ParseDuration(inner)
-	if !ok || err != nil || d <= 0 {
-		return 0, fmt.Errorf("%q: up knows rate(..) alone", text)
-	}
-	return rate(d), nil
 }

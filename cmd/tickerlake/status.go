@@ -91,11 +91,18 @@ func (p *pipeline) status(ctx context.Context) (status, error) {
 	if s.Runs, err = store.Runs(ctx, mainWorkflow, statusRuns); err != nil {
 		return s, err
 	}
+	s.Disk = p.diskUse()
+	return s, nil
+}
+
+// diskUse counts the lake's files.
+func (p *pipeline) diskUse() []diskUse {
+	var out []diskUse
 	for _, d := range []struct{ what, path string }{
 		{"raw", "buckets/raw"}, {"prod", "buckets/prod"}, {"delivery log", "log"}, {"run logs", "logs"},
 	} {
 		use := diskUse{What: d.what}
-		err := filepath.WalkDir(filepath.Join(p.dir, d.path), func(_ string, e fs.DirEntry, err error) error {
+		_ = filepath.WalkDir(filepath.Join(p.dir, d.path), func(_ string, e fs.DirEntry, err error) error {
 			if err != nil || e.IsDir() {
 				return nil // not there, or gone meanwhile
 			}
@@ -105,12 +112,9 @@ func (p *pipeline) status(ctx context.Context) (status, error) {
 			}
 			return nil
 		})
-		if err != nil {
-			return s, err
-		}
-		s.Disk = append(s.Disk, use)
+		out = append(out, use)
 	}
-	return s, nil
+	return out
 }
 
 func (a *app) printStatus(p *pipeline, s status) error {

@@ -111,6 +111,7 @@ func (p *pipeline) tidy(ctx context.Context, dry bool, progress func(flow.Progre
 	}
 	for {
 		result, err := engine.Run(ctx, work)
+		p.countRun(result)
 		err = errors.Join(err, p.ops.flush(context.WithoutCancel(ctx)))
 		if err != nil || !result.Resumed {
 			return tidied{Run: &result, TidyReport: t.Report()}, err

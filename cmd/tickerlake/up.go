@@ -203,7 +203,7 @@ func (d *daemon) arrived(o tickerlake.Object) {
 
 // handler is the endpoint.
 func (d *daemon) handler() http.Handler {
-	return serve.Handler(serve.Options{Ready: func() []string { return *d.why.Load() }})
+	return serve.Handler(serve.Options{Ready: func() []string { return *d.why.Load() }, Metrics: d.metricsHandler()})
 }
 
 func (d *daemon) wake() {

@@ -350,6 +350,45 @@ func TestUpDies(t *testing.T) {
 	}
 }
 
+// TestMakeRun is what make run does: prod is there after seconds, and SIGTERM ends it.
+func TestMakeRun(t *testing.T) {
+	path, err := exec.LookPath("tickerlake")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("../../tools/run.sh", path)
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	temp := t.TempDir()
+	cmd.Env = append(os.Environ(), "TMPDIR="+temp)
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var said []string
+	stopped := false
+	for s := bufio.NewScanner(out); s.Scan(); {
+		said = append(said, s.Text())
+		if strings.Contains(s.Text(), "published") && !stopped {
+			stopped = true
+			if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	err = cmd.Wait()
+	text := strings.Join(said, "\n")
+	if err != nil || !contains(text, "tickerlake is up at http://127.0.0.1:", "inserted", "stopped") {
+		t.Errorf("%v\n%s\n%s", err, text, &errs)
+	}
+	if left, err := os.ReadDir(temp); err != nil || len(left) > 0 {
+		t.Errorf("it left %v, %v", left, err)
+	}
+}
+
 // TestUpStops stops it while a fetch hangs: in time, and nothing is lost.
 func TestUpStops(t *testing.T) {
 	p := newProgram(t, "")
