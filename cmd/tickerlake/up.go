@@ -177,7 +177,11 @@ func (d *daemon) work(ctx context.Context, socket net.Listener, address string, 
 	part("workflow", d.runWhenDue)
 	part("socket", func(ctx context.Context) error { return serve.Commands(ctx, socket, d.carryOut) })
 	d.notReady()
-	d.wake() // what was there before, and a run that was cut off
+	if left, err := d.lake.unfinished(ctx); err != nil {
+		fail(err)
+	} else if left {
+		d.wake()
+	}
 	<-ctx.Done()
 	d.notReady("stopping")
 	d.tell.event(context.WithoutCancel(ctx), "stopping", "", "what is acknowledged is delivered, a run under way is parked")

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/tickerlake/tickerlake"
+	"github.com/tickerlake/tickerlake/catalog"
 	"github.com/tickerlake/tickerlake/flow"
 )
 
@@ -28,6 +29,21 @@ func (d *daemon) runWhenDue(ctx context.Context) error {
 		}
 		d.runOnce(ctx)
 	}
+}
+
+// unfinished reports whether an earlier process has left work: objects that wait for a
+// run, or a run that was cut off.
+func (p *pipeline) unfinished(ctx context.Context) (bool, error) {
+	waiting, err := p.catalog.Objects(ctx, catalog.Waiting)
+	if err != nil || len(waiting) > 0 {
+		return len(waiting) > 0, err
+	}
+	store, err := flow.NewStore(ctx, p.catalog.DB())
+	if err != nil {
+		return false, err
+	}
+	runs, err := store.Runs(ctx, mainWorkflow, 1)
+	return len(runs) > 0 && runs[0].State == flow.RunRunning, err
 }
 
 // runOnce runs the workflow and tells of it. What fails is tried again with what comes
