@@ -40,6 +40,9 @@ type Config struct {
 	Lake string `yaml:"lake"`
 	// Listen is the address of the endpoint of a lake that is up.
 	Listen string `yaml:"listen"`
+	// Clock is the time that everything goes by, if not the real one. It is allowed only
+	// if every source is simulated.
+	Clock Clock `yaml:"clock"`
 	// Sources are what to collect, by name.
 	Sources map[string]collect.Config `yaml:"sources"`
 	// Delivery is how fetched documents reach the raw bucket: the settings of Amazon
@@ -73,7 +76,7 @@ const (
 
 // Defaults is a file that says nothing.
 func Defaults() Config {
-	c := Config{Lake: DefaultLake, Listen: DefaultListen, Delivery: deliver.Defaults(), Workflow: flow.Defaults(), Tidy: lake.Defaults()}
+	c := Config{Lake: DefaultLake, Listen: DefaultListen, Clock: Clock{Speed: 1}, Delivery: deliver.Defaults(), Workflow: flow.Defaults(), Tidy: lake.Defaults()}
 	c.Delivery.Prefix = DefaultPrefix
 	c.Quality.Rules, c.Quality.Scope = DefaultRules, quality.Table
 	return c

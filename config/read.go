@@ -46,6 +46,7 @@ func (r *reader) read() {
 	r.rules = find(find(root, "quality"), "rules")
 	r.checkTop()
 	r.checkSources()
+	r.checkClock()
 	r.checkDelivery()
 	r.stage("delivery", r.file.Delivery.Validate())
 	r.stage("workflow", r.file.Workflow.Validate())

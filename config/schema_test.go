@@ -129,6 +129,8 @@ func extra(k key, s dict) {
 			{"required": []string{"preset"}},
 			{"required": []string{"base_url", "basis", "http"}, "properties": dict{"http": dict{"required": []string{"request", "rows"}}}},
 		}
+	case "clock":
+		s["required"] = []string{"start"}
 	case "sources.*.http.spelling":
 		s["propertyNames"] = dict{"$ref": "#/$defs/symbol"}
 	case "delivery.buffering":
@@ -244,7 +246,7 @@ var blind = map[string]string{
 	"documents": "two documents",
 	"syntax":    "not YAML", "empty": "nothing to judge", "environment": "the environment is the program's",
 	"rules": "DQDL", "rules-inline": "DQDL", "delivery-error": "one prefix within another", "deep": "what only the stages can tell", "headers": "templates", "templates": "templates",
-	"symbols-lists": "files of symbols", "prefix-*": "expressions",
+	"symbols-lists": "files of symbols", "clock-real": "presets say what is simulated", "prefix-*": "expressions",
 }
 
 func TestSchemaRefusesBadFiles(t *testing.T) {
@@ -292,10 +294,17 @@ sources:
 delivery: {buffering: {size_mb: 1, interval_seconds: 1}}
 `
 
+// clocked is whole on a clock, which wants simulated prices.
+var clocked = "clock: {start: 2026-01-05T14:25:00Z}" + strings.Replace(whole, "basis: raw", "basis: raw\n    simulated: true", 1)
+
 // with is whole with one value set; it gives the path of the key.
 func with(t *testing.T, k key, value string) (source, path string) {
 	var doc, v yaml.Node
-	if err := errors.Join(yaml.Unmarshal([]byte(whole), &doc), yaml.Unmarshal([]byte(value), &v)); err != nil {
+	file := whole
+	if strings.HasPrefix(k.path, "clock") {
+		file = clocked
+	}
+	if err := errors.Join(yaml.Unmarshal([]byte(file), &doc), yaml.Unmarshal([]byte(value), &v)); err != nil {
 		t.Fatalf("%s: %v: %s", k.path, err, value)
 	}
 	at := strings.Replace(k.path, "sources.*", "sources.own", 1)

@@ -90,6 +90,7 @@ func (s *Stream) drain() {
 
 // time cuts the buffers whose first record has reached the age.
 func (s *Stream) time(ctx context.Context) {
+	pace := tickerlake.Pace{Clock: s.o.Clock, Speed: s.o.Speed}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -113,7 +114,7 @@ func (s *Stream) time(ctx context.Context) {
 		}
 		s.mu.Unlock()
 		if wait >= 0 {
-			timer.Reset(min(wait, clockStep))
+			timer.Reset(min(pace.Real(wait), clockStep))
 		}
 	}
 }

@@ -61,6 +61,7 @@ type Options struct {
 	Dir    string // folder of its log; one process at a time
 	Bucket Bucket
 	Clock  tickerlake.Clock // time.Now if nil
+	Speed  float64          // seconds of the clock in a real one; 0 stands for 1
 	Log    *slog.Logger     // silent if nil
 	// OnDeliver is told of each object once it is durable. If it fails it is called
 	// again; the object counts as delivered when it has succeeded.

@@ -253,6 +253,29 @@ func TestInterval(t *testing.T) {
 	})
 }
 
+// TestIntervalOfFastClock: the interval is one of the stream's clock.
+func TestIntervalOfFastClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		pace := tickerlake.Faster(time.Now, time.Now(), time.Date(2026, 1, 5, 14, 25, 0, 0, time.UTC), 600)
+		s := start(t, config(5, 60), Options{Bucket: m, Clock: pace.Now, Speed: pace.Speed})
+		put(t, s, record("first"))
+		time.Sleep(99 * time.Millisecond)
+		synctest.Wait()
+		if n := m.puts.Load(); n != 0 {
+			t.Errorf("%d objects before the interval", n)
+		}
+		time.Sleep(2 * time.Millisecond)
+		synctest.Wait()
+		if got := m.lines(t); len(got) != 1 {
+			t.Errorf("after the interval: %q", got)
+		}
+		if err := s.stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestSize(t *testing.T) {
 	m := newMemory()
 	s := start(t, config(1, 900), Options{Bucket: m})

@@ -86,7 +86,7 @@ func awaitSocket(ctx context.Context, dir string, by lockHolder) (lockHolder, er
 		if time.Now().After(limit) {
 			return by, tickerlake.Errorf(tickerlake.Locked, "forward", dir, "%s holds this lake and takes no commands yet: try again", by)
 		}
-		if err := waitUntil(ctx, time.Now, time.Now().Add(starting/200)); err != nil {
+		if err := (tickerlake.Pace{}).Sleep(ctx, starting/200); err != nil {
 			return by, &tickerlake.Error{Code: tickerlake.Canceled, Op: "forward", Name: dir, Err: err}
 		}
 		now, err := readHolder(dir)

@@ -26,7 +26,8 @@ import (
 type pipeline struct {
 	file    *config.File
 	dir     string
-	clock   tickerlake.Clock
+	clock   tickerlake.Clock // that of pace, once the lake is locked or lent
+	pace    tickerlake.Pace
 	log     *slog.Logger
 	lock    *lock
 	lease   *lake.Lease // nil in a pipeline that writes, or if the lake cannot be written to
@@ -78,7 +79,7 @@ func openPipeline(ctx context.Context, file *config.File, clock tickerlake.Clock
 
 // newPipeline is a pipeline of which nothing is open yet.
 func newPipeline(file *config.File, clock tickerlake.Clock, log *slog.Logger) (*pipeline, error) {
-	p := &pipeline{file: file, dir: file.LakeDir(), clock: clock, log: log, metrics: newMetrics(), writer: newTurn(), asking: map[string]turn{imports: newTurn()}}
+	p := &pipeline{file: file, dir: file.LakeDir(), clock: clock, pace: tickerlake.Pace{Clock: clock}, log: log, metrics: newMetrics(), writer: newTurn(), asking: map[string]turn{imports: newTurn()}}
 	for name := range file.Sources {
 		p.asking[name] = newTurn()
 	}
@@ -96,7 +97,11 @@ func (p *pipeline) take(command string) (err error) {
 	if err := os.MkdirAll(p.dir, 0o755); err != nil {
 		return diskError("open the lake", p.dir, err)
 	}
-	p.lock, err = lockLake(p.dir, command, p.clock())
+	if p.lock, err = lockLake(p.dir, command, p.clock()); err != nil {
+		return err
+	}
+	p.pace, err = keepClock(p.dir, p.file, p.clock)
+	p.clock = p.pace.Now
 	return err
 }
 
@@ -114,8 +119,11 @@ func (p *pipeline) lend(ctx context.Context, command string) error {
 	}
 	if p.lease, err = lake.TakeLease(p.dir, command, p.clock()); errors.Is(err, tickerlake.Denied) {
 		p.log.DebugContext(ctx, "reading without a lease", "why", err)
-		return nil
+	} else if err != nil {
+		return err
 	}
+	p.pace, err = readClock(p.dir, p.file, p.clock)
+	p.clock = p.pace.Now
 	return err
 }
 
@@ -182,14 +190,14 @@ func (p *pipeline) openStreams() error {
 	events.Prefix = "ops/!{partitionKeyFromQuery:table}/dt=!{timestamp:yyyy-MM-dd}/"
 	events.ErrorPrefix = p.file.Delivery.ErrorPrefix
 	ops, err := openStream(events, deliver.Options{
-		Name: opsName, Dir: filepath.Join(p.dir, "log", opsName), Bucket: p.raw, Clock: p.clock, Log: p.log, Drain: p.drain,
+		Name: opsName, Dir: filepath.Join(p.dir, "log", opsName), Bucket: p.raw, Clock: p.clock, Speed: p.pace.Speed, Log: p.log, Drain: p.drain,
 	})
 	if err != nil {
 		return err
 	}
 	p.ops = &opsLog{stream: ops, clock: p.clock}
 	p.bars, err = openStream(p.file.Delivery, deliver.Options{
-		Name: streamName, Dir: filepath.Join(p.dir, "log", streamName), Bucket: p.raw, Clock: p.clock, Log: p.log, Drain: p.drain,
+		Name: streamName, Dir: filepath.Join(p.dir, "log", streamName), Bucket: p.raw, Clock: p.clock, Speed: p.pace.Speed, Log: p.log, Drain: p.drain,
 		OnDeliver: p.delivered,
 		OnEvent:   p.ops.delivered,
 	})

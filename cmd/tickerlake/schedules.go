@@ -33,7 +33,7 @@ func (d *daemon) collect(ctx context.Context, name string) error {
 		if firing.After(now) { // what is late is not made later
 			at = schedule.Spread(firing, time.Duration(source.FlexibleWindow), name)
 		}
-		if waitUntil(ctx, d.lake.clock, at) != nil {
+		if d.lake.pace.Until(ctx, at) != nil {
 			return nil // stopped
 		}
 		// Firings that have gone by meanwhile, while the machine was asleep say, are this one.
@@ -70,25 +70,5 @@ func (d *daemon) fetchOnce(ctx context.Context, name string) {
 	}
 	if err != nil {
 		d.tell.problem(ctx, "failed", name, err, "source", name)
-	}
-}
-
-// clockStep is how long a wait may be before the clock is read again.
-const clockStep = time.Second
-
-// waitUntil waits until the clock shows a time.
-func waitUntil(ctx context.Context, clock tickerlake.Clock, at time.Time) error {
-	for {
-		left := at.Sub(clock())
-		if left <= 0 {
-			return ctx.Err()
-		}
-		timer := time.NewTimer(min(left, clockStep))
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return ctx.Err()
-		}
 	}
 }

@@ -126,6 +126,7 @@ func (d *daemon) keep(ctx context.Context, listen string) (err error) {
 	if err := p.take(upName); err != nil {
 		return err
 	}
+	d.tell.clock = p.clock
 	socket, err := serve.OpenSocket(p.dir, p.lock.before)
 	if err != nil {
 		return err

@@ -20,7 +20,7 @@ func (d *daemon) runWhenDue(ctx context.Context) error {
 			return nil
 		case <-d.due:
 		}
-		if err := waitUntil(ctx, time.Now, time.Now().Add(batchWindow)); err != nil {
+		if err := d.lake.pace.Sleep(ctx, batchWindow); err != nil {
 			return nil
 		}
 		select {
