@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/tickerlake/tickerlake"
 	"github.com/tickerlake/tickerlake/collect"
 	"github.com/tickerlake/tickerlake/schedule"
 )
