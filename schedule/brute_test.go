@@ -16,18 +16,50 @@ import (
 // guide alone: what clocks in the zone show, field by field, and whether they have shown
 // it before.
 func fires(expr string, zone *time.Location, t time.Time) bool {
-	f := strings.Fields(strings.TrimSuffix(strings.TrimPrefix(expr, "cron("), ")"))
+	f := fieldsOf(expr)
 	local := t.In(zone)
-	shown := local.Format("2006-01-02 15:04")
-	for back := time.Minute; back <= 3*time.Hour; back += time.Minute {
-		if t.Add(-back).In(zone).Format("2006-01-02 15:04") == shown {
+	if local.Second() != 0 || !among(f[0], local.Minute(), 0, 59, "") || !among(f[1], local.Hour(), 0, 23, "") || !onDate(expr, local) {
+		return false
+	}
+	shown := func(t time.Time) int64 {
+		_, offset := t.In(zone).Zone()
+		return t.Unix() + int64(offset)
+	}
+	for back := time.Minute; back <= 5*time.Hour; back += time.Minute {
+		if shown(t.Add(-back)) == shown(t) {
 			return false
 		}
 	}
+	return true
+}
+
+// onDate says whether an expression may fire on the date that clocks show.
+func onDate(expr string, local time.Time) bool {
 	const monthNames, dayNames = "JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC", "SUN MON TUE WED THU FRI SAT"
-	return local.Second() == 0 && among(f[0], local.Minute(), 0, 59, "") && among(f[1], local.Hour(), 0, 23, "") &&
-		onDay(f[2], local) && among(f[3], int(local.Month()), 1, 12, monthNames) &&
+	f := fieldsOf(expr)
+	return onDay(f[2], local) && among(f[3], int(local.Month()), 1, 12, monthNames) &&
 		onWeekday(f[4], local, dayNames) && among(f[5], local.Year(), 1970, 2199, "")
+}
+
+func fieldsOf(expr string) []string {
+	return strings.Fields(strings.TrimSuffix(strings.TrimPrefix(expr, "cron("), ")"))
+}
+
+// bruteNext walks on from an instant, by minutes on dates that may fire and by hours
+// elsewhere, and gives the first firing not after a limit.
+func bruteNext(expr string, zone *time.Location, after, limit time.Time) (time.Time, bool) {
+	t := after.Truncate(time.Minute).Add(time.Minute)
+	for !t.After(limit) {
+		if !onDate(expr, t.In(zone)) && !onDate(expr, t.Add(time.Hour).In(zone)) {
+			t = t.Add(time.Hour)
+			continue
+		}
+		if fires(expr, zone, t) {
+			return t, true
+		}
+		t = t.Add(time.Minute)
+	}
+	return time.Time{}, false
 }
 
 func among(list string, value, low, high int, names string) bool {
@@ -90,7 +122,7 @@ func onDay(field string, local time.Time) bool {
 			}
 		}
 	}
-	switch {
+	switch field = strings.ToUpper(field); {
 	case field == "?":
 		return true
 	case field == "L":
@@ -106,6 +138,7 @@ func onDay(field string, local time.Time) bool {
 
 func onWeekday(field string, local time.Time, names string) bool {
 	day := int(local.Weekday()) + 1
+	field = strings.ToUpper(field)
 	if name, nth, is := strings.Cut(field, "#"); is {
 		return among(name, day, 1, 7, names) && strconv.Itoa((local.Day()-1)/7+1) == nth
 	}
@@ -146,50 +179,93 @@ func expression(r *rand.Rand) string {
 	return fmt.Sprintf("cron(%s %s %s %s %s %s)", field(0, 59), hours, month, pick("*", "*", "*", field(1, 12), "MAR,OCT-NOV"), week, years)
 }
 
-// zones have clock changes of one hour, of half an hour, at midnight and of a whole day.
-var zones = []string{"UTC", "America/New_York", "Europe/Berlin", "Australia/Lord_Howe", "America/Havana", "Asia/Beirut", "Africa/Cairo", "America/Santiago", "Asia/Kathmandu"}
+// zones have clock changes of one hour, of half an hour, at midnight and a minute after
+// it, twice a year more for Ramadan, and of a whole day.
+var zones = []string{"UTC", "America/New_York", "Europe/Berlin", "Australia/Lord_Howe", "America/Havana", "America/St_Johns",
+	"Asia/Beirut", "Africa/Cairo", "Africa/Casablanca", "America/Santiago", "Asia/Kathmandu", "Pacific/Apia", "Antarctica/Troll"}
 
-// agree compares a stretch of minutes with the tables.
-func agree(t *testing.T, seed uint64) {
+// walk compares firings with those of the brute force: within two days of an instant all
+// of them, then the next one, and that there is none before it within the days given.
+func walk(t *testing.T, s *schedule.Schedule, zone *time.Location, begin time.Time, days int) {
 	t.Helper()
-	r := rand.New(rand.NewPCG(seed, 5))
-	expr, zone := expression(r), zone(t, zones[r.IntN(len(zones))])
-	s, err := schedule.Parse(expr, zone)
-	if err != nil {
-		t.Fatalf("seed %d: %v", seed, err)
-	}
-	begin := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).Add(time.Duration(r.IntN(365*24*60)) * time.Minute)
-	if r.IntN(2) == 0 { // where clocks change
-		if _, end := begin.In(zone).ZoneBounds(); !end.IsZero() && end.Year() < 2028 {
-			begin = end.UTC().Add(-time.Duration(r.IntN(26*60)) * time.Minute)
+	at, near, far := begin, begin.Add(48*time.Hour), begin.AddDate(0, 0, days)
+	for !at.After(near) {
+		limit := near
+		if at.Equal(begin) {
+			limit = far
 		}
-	}
-	next, ok := s.Next(begin)
-	for at := begin.Add(time.Minute); at.Before(begin.Add(50 * time.Hour)); at = at.Add(time.Minute) {
-		if want := fires(expr, zone, at); want != (ok && next.Equal(at)) {
-			t.Fatalf("seed %d: %s in %s after %v: next is %v (%t), fires at %v: %t", seed, expr, zone, begin, next, ok, at, want)
-		} else if want {
-			next, ok = s.Next(at)
+		want, known := bruteNext(s.String(), zone, at, limit)
+		got, ok := s.Next(at)
+		switch {
+		case ok && !got.After(at):
+			t.Fatalf("%s in %s: after %v fires %v", s, zone, at, got)
+		case known && (!ok || !got.Equal(want)):
+			t.Fatalf("%s in %s: after %v fires %v (%t), want %v", s, zone, at, got, ok, want)
+		case !known && ok && (!got.After(limit) || !fires(s.String(), zone, got)):
+			t.Fatalf("%s in %s: fires at %v, which it should not", s, zone, got)
 		}
-	}
-	if ok && !fires(expr, zone, next) {
-		t.Fatalf("seed %d: %s in %s: does not fire at %v", seed, expr, zone, next)
+		if !ok {
+			return
+		}
+		at = got
 	}
 }
 
+// instant gives a random one, half of the time about where clocks change.
+func instant(r *rand.Rand, zone *time.Location) time.Time {
+	t := time.Date(1975+r.IntN(75), 1, 1, 0, 0, 0, 0, time.UTC).Add(time.Duration(r.IntN(365*24*60*60)) * time.Second)
+	if r.IntN(2) == 0 {
+		t = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).Add(time.Duration(r.IntN(365*24*60)) * time.Minute)
+	}
+	if _, end := t.In(zone).ZoneBounds(); !end.IsZero() && r.IntN(2) == 0 {
+		t = end.UTC().Add(-time.Duration(r.IntN(26*60)) * time.Minute)
+	}
+	return t
+}
+
+// TestTables compares random expressions with the tables.
 func TestTables(t *testing.T) {
-	n := uint64(60)
+	n := uint64(400)
 	if testing.Short() {
-		n = 20
+		n = 100
 	}
 	for seed := range n {
-		agree(t, seed)
+		r := rand.New(rand.NewPCG(seed, 5))
+		expr, zone := expression(r), zone(t, zones[r.IntN(len(zones))])
+		s, err := schedule.Parse(expr, zone)
+		if err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+		walk(t, s, zone, instant(r, zone), 100)
 	}
 }
 
-func FuzzTables(f *testing.F) {
-	f.Add(uint64(1000))
-	f.Fuzz(agree)
+// FuzzNext: whatever is taken fires after the instant asked for, a cron as the tables say.
+func FuzzNext(f *testing.F) {
+	r := rand.New(rand.NewPCG(1, 5))
+	for range 100 {
+		z := r.IntN(len(zones))
+		f.Add(expression(r), uint8(z), instant(r, zone(f, zones[z])).Unix())
+	}
+	f.Add("rate(7 minutes)", uint8(1), int64(1_800_000_000))
+	f.Add("at(2026-03-29T02:30:00)", uint8(2), int64(1_770_000_000))
+	f.Fuzz(func(t *testing.T, text string, z uint8, unix int64) {
+		zone := zone(t, zones[int(z)%len(zones)])
+		s, err := schedule.Parse(text, zone)
+		if err != nil {
+			return
+		}
+		// From 1973, when the last zone left odd seconds, to 2199.
+		after := time.Unix(100_000_000+int64(uint64(unix)%7_100_000_000), 0).UTC()
+		if strings.HasPrefix(text, "cron") {
+			walk(t, s, zone, after, 20)
+		}
+		for _, s := range []*schedule.Schedule{s, s.From(time.Unix(unix%(1<<40), unix%1000))} {
+			if at, ok := s.Next(after); ok && !at.After(after) {
+				t.Fatalf("%s: after %v fires %v", s, after, at)
+			}
+		}
+	})
 }
 
 // FuzzParse: whatever the text, an answer comes soon, and what is taken is stable.
@@ -217,6 +293,16 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+func BenchmarkParse(b *testing.B) {
+	for _, text := range []string{"rate(5 minutes)", "cron(0/15 9-16 ? * MON-FRI *)", "at(2026-11-20T13:00:00)", "cron(0 18 * * MON *)"} {
+		b.Run(text, func(b *testing.B) {
+			for b.Loop() {
+				_, _ = schedule.Parse(text, time.UTC)
+			}
+		})
+	}
 }
 
 func BenchmarkNext(b *testing.B) {

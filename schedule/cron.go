@@ -119,7 +119,7 @@ func (f field) item(text string) (values []int, why string) {
 
 // value reads a number or a name.
 func (f field) value(text string) (int, string) {
-	if i := strings.Index(f.names, strings.ToUpper(text)); len(text) == 3 && i >= 0 && i%3 == 0 {
+	if i := strings.Index(f.names, upper(text)); len(text) == 3 && i >= 0 && i%3 == 0 {
 		return f.min + i/3, ""
 	}
 	n, ok := digits(text)
@@ -132,6 +132,17 @@ func (f field) value(text string) (int, string) {
 		return 0, fmt.Sprintf("%d is out of range: want %s", n, f.bounds())
 	}
 	return n, ""
+}
+
+// upper makes a to z large, and leaves letters alone that only look like one of them when
+// they are large, as the long s.
+func upper(s string) string {
+	return strings.Map(func(c rune) rune {
+		if c >= 'a' && c <= 'z' {
+			return c - 'a' + 'A'
+		}
+		return c
+	}, s)
 }
 
 func (f field) bounds() string {

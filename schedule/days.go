@@ -19,13 +19,13 @@ type days struct {
 
 func readDays(month, week string, glue bool) (d days, why string) {
 	if (month == "?") == (week == "?") {
-		return d, fmt.Sprintf("day-of-month is %s and day-of-week %s: one of them, and only one, has to be ?", month, week)
+		return d, fmt.Sprintf("day-of-month is %s and day-of-week %s: one of them, and only one, has to be ?, as in cron(0 18 ? * MON-FRI *)", month, week)
 	}
 	if week == "?" {
-		d, why = readMonthDays(strings.ToUpper(month))
+		d, why = readMonthDays(month)
 		return d, prefixed(dayField.name, why)
 	}
-	d, why = readWeekDays(strings.ToUpper(week), glue)
+	d, why = readWeekDays(week, glue)
 	return d, prefixed(weekField.name, why)
 }
 
@@ -45,10 +45,10 @@ func hinted(why, alone string) string {
 }
 
 func readMonthDays(text string) (d days, why string) {
-	switch near, is := strings.CutSuffix(text, "W"); {
-	case text == "L":
+	switch near, is := strings.CutSuffix(upper(text), "W"); {
+	case upper(text) == "L":
 		return days{last: true}, ""
-	case text == "LW":
+	case upper(text) == "LW":
 		return days{last: true, nearest: 1}, ""
 	case is:
 		if n, ok := digits(near); ok && n >= dayField.min && n <= dayField.max {
@@ -75,10 +75,10 @@ func readWeekDays(text string, glue bool) (d days, why string) {
 		}
 		return d, fmt.Sprintf("%q: want a number from 1 to 5 after #, and it alone, as in 6#2 for the second Friday", text)
 	}
-	if text == "L" {
+	if upper(text) == "L" {
 		return days{ofWeek: []int{7}}, ""
 	}
-	if day, is := strings.CutSuffix(text, "L"); is {
+	if day, is := strings.CutSuffix(upper(text), "L"); is {
 		if n, ok := digits(day); ok && n >= weekField.min && n <= weekField.max {
 			return days{last: true, weekday: n}, ""
 		}

@@ -43,13 +43,19 @@ func digits(s string) (int, bool) {
 
 func (r rate) next(s *Schedule, after time.Time) (time.Time, bool) {
 	length := time.Duration(r)
+	at := after.Add(length)
 	switch {
-	case s.start.IsZero():
-		return after.Add(length), true
-	case after.Before(s.start):
-		return s.start, true
+	case s.start.After(after):
+		at = s.start
+	case !s.start.IsZero():
+		// In seconds: more than 292 years may have passed, which a time.Duration does not hold.
+		seconds := int64(length / time.Second)
+		gone := (after.Unix() - s.start.Unix()) / seconds * seconds
+		if at = time.Unix(s.start.Unix()+gone, int64(s.start.Nanosecond())); !at.After(after) {
+			at = at.Add(length)
+		}
 	}
-	return s.start.Add(after.Sub(s.start).Truncate(length) + length), true
+	return at, at.UTC().Year() <= yearField.max
 }
 
 // An at fires once, at a time on the wall.

@@ -32,11 +32,19 @@
 //
 // # Where the guides are silent
 //
-// Several spaces between fields are as good as one. rate(5 minute) is rate(5 minutes). A
-// step beyond its field (0/90 minutes), a range that runs backwards other than of hours,
-// a step without a beginning (/15), L, W and # within lists, L-3 and FRIL are refused:
-// each can be written plainly. An at() in an hour that the clocks skip is moved on by
-// what they skip. 31W does not fire in a month without a 31st.
+// Where one meaning is plain, it is taken: several spaces between the fields of cron, or
+// around them, are as good as one; rate(5 minute) is rate(5 minutes); 2/2 in day-of-week is
+// Monday, Wednesday, Friday; an at in an hour that the clocks skip is moved on by what they
+// skip, rather than never done; 31W does not fire in a month without a 31st, as 31 does not.
+//
+// Where the service may read something else or refuse it, it is refused, with the plain way
+// to write it: cron of five fields, as the API asks for six; a
+// step beyond its field (0/90 minutes) or without a beginning (/15); a range that runs
+// backwards other than of hours, and *-5; L, W and # within lists, L-3 and FRIL (write 6L);
+// an empty item of a list; CRON( in capitals; 24:00:00; a unit in capitals.
+//
+// Glue's five minutes are asked between the minutes of an hour. 0/7 passes though 56 and
+// the next hour's 0 are four minutes apart, as it fires no oftener for that.
 package schedule
 
 import (
@@ -133,15 +141,22 @@ func (s *Schedule) From(start time.Time) *Schedule {
 // of 2199. That of a rate without a start is an interval later.
 func (s *Schedule) Next(after time.Time) (time.Time, bool) {
 	at, ok := s.next(s, after)
-	return at.UTC(), ok
+	if !ok {
+		return time.Time{}, false
+	}
+	return at.UTC(), true
 }
 
-// Due gives when the next firing is, now or later, false if there is none: last is the one
-// that was carried out last. Of the firings that were missed since then one is made up
-// for, at once. What has never fired does so at once too, unless it is an at.
+// Due gives when the next firing is, now or later, false if there is none: last is what Due
+// gave when it was carried out last, zero if it never was. Of the firings that were missed
+// since then one is made up for, at once. What has never fired does so at once too, unless
+// it is an at that is to come. A last after now says that the clock was set back: firings
+// go on as if it were now.
 func (s *Schedule) Due(last, now time.Time) (time.Time, bool) {
 	_, once := s.firing.(at)
 	switch {
+	case last.After(now):
+		last = now
 	case !last.IsZero():
 	case once:
 		last = time.Unix(0, 0).UTC()
@@ -157,7 +172,8 @@ func (s *Schedule) Due(last, now time.Time) (time.Time, bool) {
 
 // Spread moves a firing into its flexible window: by the same part of it whenever it is
 // asked, and by another for each name and firing, so that what is due at once does not
-// happen at once.
+// happen at once. It is for firings to come: one that was missed has waited already. The
+// last of Due is the firing itself, not where it was moved, or a rate would drift.
 func Spread(firing time.Time, window time.Duration, name string) time.Time {
 	if window <= 0 {
 		return firing

@@ -71,7 +71,7 @@ func (k known) disagrees(s *schedule.Schedule) string {
 	return ""
 }
 
-func zone(t *testing.T, name string) *time.Location {
+func zone(t testing.TB, name string) *time.Location {
 	t.Helper()
 	z, err := time.LoadLocation(name)
 	if err != nil {
@@ -126,9 +126,10 @@ func TestMessages(t *testing.T) {
 		"every 5 minutes":          "want rate(5 minutes), cron(0 18 ? * MON-FRI *) or at(2026-11-20T13:00:00)",
 		"at(2026-02-30T10:00:00)":  "want a date and a time that exist, without a zone: at(2026-11-20T13:00:00)",
 		"cron(0 18 * * *)":         "it has 5 fields: want 6, minutes hours day-of-month month day-of-week year, as in cron(0 18 ? * MON-FRI *)",
-		"cron(0 18 * * MON *)":     "day-of-month is * and day-of-week MON: one of them, and only one, has to be ?",
+		"cron(0 18 * * MON *)":     "day-of-month is * and day-of-week MON: one of them, and only one, has to be ?, as in cron(0 18 ? * MON-FRI *)",
 		"cron(60 18 * * ? *)":      "minutes: 60 is out of range: want 0 to 59",
 		"cron(0 18 ? * MON-XYZ *)": `day-of-week: "XYZ": want 1 to 7 or SUN to SAT, or alone L, 6L or 6#2`,
+		"cron(0 18 ? * ſun *)":     `day-of-week: "ſun": want 1 to 7 or SUN to SAT, or alone L, 6L or 6#2`, // a long s is not s
 		"cron(0 18 ? * FRI-MON *)": `day-of-week: "FRI-MON" runs backwards: write it as a list`,
 		"cron(0/0 18 * * ? *)":     `minutes: "0/0": want a step from 1 to 59 after /, as in 0/5`,
 		"cron(0 18 W * ? *)":       `day-of-month: "W": want a day from 1 to 31 before W, as in 15W, or LW`,
@@ -164,6 +165,8 @@ func TestDue(t *testing.T) {
 		{"cron(0 18 * * ? *)", now.Add(-72 * time.Hour), now},
 		{"cron(0 18 * * ? *)", now.Add(-time.Hour), now.Add(6 * time.Hour)},
 		{"at(2026-11-25T06:00:00)", now.Add(-time.Hour), time.Time{}},
+		{"rate(5 minutes)", now.AddDate(1, 0, 0), now.Add(5 * time.Minute)}, // the clock was set back
+		{"cron(0 18 * * ? *)", now.AddDate(1, 0, 0), now.Add(6 * time.Hour)},
 	} {
 		at, ok := parse(c.text).Due(c.last, now)
 		if ok == c.want.IsZero() || ok && !at.Equal(c.want) {
@@ -206,5 +209,36 @@ func TestDoubledAndSkippedAt(t *testing.T) {
 		if at, ok := s.Next(time.Unix(0, 0)); !ok || at.Format(time.RFC3339) != want {
 			t.Errorf("%s is %v, want %s", text, at, want)
 		}
+	}
+}
+
+// TestGlueMessages has the words of what EventBridge takes and a trigger does not.
+func TestGlueMessages(t *testing.T) {
+	for text, want := range map[string]string{
+		"rate(5 minutes)":         "a trigger of a workflow takes cron alone: want cron(0 18 ? * MON-FRI *), in UTC",
+		"cron(0/2 8 * * ? *)":     "minutes: 0 and 2 are 2 minutes apart: a trigger of a workflow fires every 5 minutes at most",
+		"cron(0 18 ? * 6#2 *)":    `day-of-week: "6#2": # is not known to a trigger of a workflow`,
+		"cron(0 18 ? * MON-FRI *": "a trigger of a workflow takes cron alone: want cron(0 18 ? * MON-FRI *), in UTC",
+	} {
+		_, err := schedule.ParseGlue(text)
+		if want := "Invalid Schedule Expression " + text + ". " + want; err == nil || err.Error() != want {
+			t.Errorf("%s gives\n%v, want\n%s", text, err, want)
+		}
+	}
+}
+
+// TestFarStart has more years between start and firing than a time.Duration holds.
+func TestFarStart(t *testing.T) {
+	s, err := schedule.Parse("rate(1 day)", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s = s.From(time.Date(1600, 1, 1, 6, 0, 0, 5, time.UTC))
+	after := time.Date(2026, 11, 25, 6, 0, 0, 5, time.UTC)
+	if at, ok := s.Next(after); !ok || !at.Equal(after.AddDate(0, 0, 1)) {
+		t.Errorf("fires %v", at)
+	}
+	if at, ok := s.Next(time.Date(2199, 12, 31, 12, 0, 0, 0, time.UTC)); ok {
+		t.Errorf("fires %v, after 2199", at)
 	}
 }
