@@ -55,12 +55,12 @@ const unread = time.Minute
 // Forward has the holder behind the socket carry a command out, writes what that prints
 // and gives its exit status. When ctx is done the holder is told to cancel it; how the
 // command ends is waited for all the same. It fails with Unavailable if the holder ends
-// before the command has.
+// before the command has, with Locked if it takes none: it is about to end.
 func Forward(ctx context.Context, path string, c Command, stdout, stderr io.Writer) (status int, err error) {
 	const op = "serve.Forward"
 	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", path)
 	if err != nil {
-		return 0, &tickerlake.Error{Code: tickerlake.Unavailable, Op: op, Name: path, Err: err}
+		return 0, tickerlake.Errorf(tickerlake.Locked, op, path, "no command is taken any more (%w)", err)
 	}
 	defer conn.Close()
 	c.Version = commandVersion
@@ -91,6 +91,19 @@ func Forward(ctx context.Context, path string, c Command, stdout, stderr io.Writ
 			return 0, err // nobody reads on: hanging up cancels the command
 		}
 	}
+}
+
+// Taking reports whether somebody takes commands at a socket.
+func Taking(ctx context.Context, path string) bool {
+	if path == "" {
+		return false
+	}
+	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", path)
+	if err != nil {
+		return false
+	}
+	_ = conn.Close()
+	return true
 }
 
 func readFrame(r io.Reader) (kind byte, body []byte, err error) {

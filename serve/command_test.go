@@ -118,6 +118,9 @@ func TestForwardHolderStops(t *testing.T) {
 	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the socket is left: %v", err)
 	}
+	if _, err := serve.Forward(t.Context(), path, serve.Command{}, io.Discard, io.Discard); !errors.Is(err, tickerlake.Locked) {
+		t.Errorf("a command after the end: %v", err)
+	}
 }
 
 // TestForwardHolderDies has the holder die in the middle.

@@ -53,6 +53,8 @@ func (a *app) forward(ctx context.Context, file *config.File, by lockHolder) err
 	case errors.Is(err, tickerlake.Unavailable):
 		return tickerlake.Errorf(tickerlake.Unavailable, "forward", file.LakeDir(),
 			"%s, which carried this command out, has ended before it was done (%w): what was acknowledged stays; give the command again", by, cause(err))
+	case errors.Is(err, tickerlake.Locked):
+		return tickerlake.Errorf(tickerlake.Locked, "forward", file.LakeDir(), "%s holds this lake and is stopping: try again when it has ended", by)
 	case err != nil:
 		return err
 	case status != 0:

@@ -111,39 +111,17 @@ func (s *scrape) Collect(out chan<- prometheus.Metric) {
 
 // tables tells how fresh the tables are.
 func (s *scrape) tables(ctx context.Context, e *exposition) error {
-	series, err := s.d.lake.catalog.AllSeries(ctx)
+	tables, err := s.d.lake.freshness(ctx)
 	if err != nil {
 		return err
 	}
-	type table struct {
-		series        float64
-		newest, stale time.Time
-	}
-	tables := map[string]*table{}
-	for _, x := range series {
-		if x.Last.IsZero() {
-			continue // nothing of it is published
-		}
-		end := x.Last.Add(x.Interval.Duration())
-		t := tables[x.Table]
-		if t == nil {
-			t = &table{newest: end, stale: end}
-			tables[x.Table] = t
-		}
-		t.series++
-		if end.After(t.newest) {
-			t.newest = end
-		}
-		if end.Before(t.stale) {
-			t.stale = end
-		}
-	}
 	now := s.d.lake.clock()
-	for name, t := range tables {
-		e.gauge("tickerlake_series", "Symbols of a table.", t.series, "table", name)
-		e.gauge("tickerlake_last_bar_timestamp_seconds", "End of the newest final bar of a table.", seconds(t.newest), "table", name)
-		e.gauge("tickerlake_freshness_seconds", "Time since the end of the newest final bar of a table.", now.Sub(t.newest).Seconds(), "table", name)
-		e.gauge("tickerlake_stalest_seconds", "Time since the end of the newest final bar of that symbol of a table which is furthest behind.", now.Sub(t.stale).Seconds(), "table", name)
+	for _, t := range tables {
+		length := t.Interval.Duration()
+		e.gauge("tickerlake_series", "Symbols of a table.", float64(t.Series), "table", t.Table)
+		e.gauge("tickerlake_last_bar_timestamp_seconds", "End of the newest final bar of a table.", seconds(t.Newest.Add(length)), "table", t.Table)
+		e.gauge("tickerlake_freshness_seconds", "Time since the end of the newest final bar of a table.", now.Sub(t.Newest.Add(length)).Seconds(), "table", t.Table)
+		e.gauge("tickerlake_stalest_seconds", "Time since the end of the newest final bar of that symbol of a table which is furthest behind.", now.Sub(t.Stalest.Add(length)).Seconds(), "table", t.Table)
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/tickerlake/tickerlake"
 	"github.com/tickerlake/tickerlake/catalog"
 	"github.com/tickerlake/tickerlake/flow"
+	"github.com/tickerlake/tickerlake/serve"
 )
 
 func (a *app) statusCommand() *cobra.Command {
@@ -44,6 +45,7 @@ type status struct {
 	Paused []catalog.Pause      `json:"paused"`
 	Runs   []flow.RunResult     `json:"runs"`
 	Disk   []diskUse            `json:"disk"`
+	Up     *lockHolder          `json:"up"` // null if no tickerlake up holds the lake
 }
 
 // A heldObject is a raw object that waits for tickerlake run --release.
@@ -67,6 +69,9 @@ const (
 
 func (p *pipeline) status(ctx context.Context) (status, error) {
 	s := status{Lake: p.dir, Held: []heldObject{}}
+	if by, err := readHolder(p.dir); err == nil && serve.Taking(ctx, by.Socket) {
+		s.Up = &by
+	}
 	var err error
 	if s.Series, err = p.catalog.AllSeries(ctx); err != nil {
 		return s, err
@@ -180,7 +185,11 @@ func (a *app) printStatus(p *pipeline, s status) error {
 		}
 		block = nil
 	}
-	_, err := fmt.Fprintln(a.Stdout, "lake: "+s.Lake)
+	up := ""
+	if s.Up != nil {
+		up = fmt.Sprintf(", held by %s, at %s", s.Up, s.Up.Address)
+	}
+	_, err := fmt.Fprintln(a.Stdout, "lake: "+s.Lake+up)
 	return err
 }
 

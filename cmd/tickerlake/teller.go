@@ -16,8 +16,9 @@ import (
 
 // A teller tells what a lake that is up does: in lines for people, or in its log.
 type teller struct {
-	log   *slog.Logger
-	clock tickerlake.Clock
+	log     *slog.Logger
+	clock   tickerlake.Clock
+	secrets *watch.Secrets
 
 	mu    sync.Mutex
 	lines io.Writer // nil: in the log only
@@ -26,7 +27,7 @@ type teller struct {
 // teller makes the teller of up. In lines the log has what is not as it should be, else
 // everything unless --log-level says otherwise.
 func (a *app) teller(cmd *cobra.Command, output string) (*teller, error) {
-	t := &teller{clock: a.Clock}
+	t := &teller{clock: a.Clock, secrets: &a.secrets}
 	switch output {
 	case "lines":
 		t.lines = a.Stdout
@@ -61,7 +62,7 @@ func (t *teller) event(ctx context.Context, what, name, text string, attrs ...an
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	fmt.Fprintln(t.lines, strings.TrimRight(line, " ")) // nobody may be looking
+	fmt.Fprintln(t.lines, t.secrets.Hide(strings.TrimRight(line, " "))) // nobody may be looking
 }
 
 // problem tells of what is not as it should be.

@@ -154,16 +154,8 @@ func (d *daemon) keep(ctx context.Context, listen string) (err error) {
 
 // work does what the lake is up for. It ends in the order of the flow.
 func (d *daemon) work(ctx context.Context, socket net.Listener, address string, closeAll func() error) error {
-	ctx, fail := context.WithCancelCause(ctx)
-	defer fail(nil)
 	var parts sync.WaitGroup
-	part := func(name string, do func(context.Context) error) {
-		parts.Go(func() {
-			if err := do(ctx); err != nil && ctx.Err() == nil {
-				fail(fmt.Errorf("%s: %w", name, err))
-			}
-		})
-	}
+	part := func(name string, do func(context.Context) error) { parts.Go(func() { d.again(ctx, name, do) }) }
 	if _, err := fmt.Fprintf(d.app.Stdout, "tickerlake is up at %s (stop with Ctrl-C)\n", address); err != nil {
 		return err
 	}
@@ -179,7 +171,7 @@ func (d *daemon) work(ctx context.Context, socket net.Listener, address string, 
 	part("socket", func(ctx context.Context) error { return serve.Commands(ctx, socket, d.carryOut) })
 	d.notReady()
 	if left, err := d.lake.unfinished(ctx); err != nil {
-		fail(err)
+		d.tell.problem(ctx, "failed", "looking for work that was left", err)
 	} else if left {
 		d.wake()
 	}
@@ -188,14 +180,32 @@ func (d *daemon) work(ctx context.Context, socket net.Listener, address string, 
 	d.tell.event(context.WithoutCancel(ctx), "stopping", "", "what is acknowledged is delivered, a run under way is parked")
 	parts.Wait()
 	err := closeAll()
-	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
-		err = errors.Join(cause, err)
-	}
 	if err == nil {
 		d.tell.event(context.WithoutCancel(ctx), "stopped", "", "")
 	}
 	return err
 }
+
+// again does a part of the work until it ends by itself or ctx is done. One that fails,
+// because the disk is full say, is begun again, after a longer wait each time.
+func (d *daemon) again(ctx context.Context, name string, do func(context.Context) error) {
+	for wait := firstWait; ; wait = min(2*wait, longestWait) {
+		err := do(ctx)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		d.tell.problem(ctx, "failed", name, err, "part", name, "again_in_ms", wait.Milliseconds())
+		if waitUntil(ctx, time.Now, time.Now().Add(wait)) != nil {
+			return
+		}
+	}
+}
+
+// The waits before a part that failed is begun again.
+const (
+	firstWait   = time.Second
+	longestWait = time.Minute
+)
 
 // notReady says why the lake is not ready; it is without a reason.
 func (d *daemon) notReady(why ...string) { d.why.Store(&why) }

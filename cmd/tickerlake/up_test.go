@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -18,6 +19,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"go.uber.org/goleak"
 
 	"github.com/tickerlake/tickerlake/collect/simulate"
 )
@@ -128,6 +131,12 @@ func TestUp(t *testing.T) {
 		t.Errorf("it said %q", line)
 	}
 	u.await("78 inserted")
+	if line := u.await("fresh"); !strings.HasSuffix(line, "bars_1d  2 symbols up to 2026-03-02") {
+		t.Errorf("it said %q", line)
+	}
+	if out := p.do("status"); !strings.Contains(out, "lake, held by tickerlake up (process ") {
+		t.Errorf("status says\n%s", out)
+	}
 	if status, body := u.get("/healthz"); status != 200 || body != "alive\n" {
 		t.Errorf("/healthz: %d %q", status, body)
 	}
@@ -156,6 +165,9 @@ func TestUp(t *testing.T) {
 		t.Errorf("the socket is left: %v", err)
 	}
 	p.do("run")
+	if out := p.do("status"); strings.Contains(out, "held by") {
+		t.Errorf("status says\n%s", out)
+	}
 	if out := p.do("doctor"); !strings.Contains(out, "nothing is wrong") {
 		t.Error(out)
 	}
@@ -264,6 +276,7 @@ type slowMarket struct {
 	market http.Handler
 	asked  chan struct{}
 	let    chan struct{}
+	close  func()
 }
 
 func newSlowMarket(t *testing.T, clock func() time.Time) (*slowMarket, string) {
@@ -273,6 +286,7 @@ func newSlowMarket(t *testing.T, clock func() time.Time) (*slowMarket, string) {
 	}
 	s := &slowMarket{market: market, asked: make(chan struct{}, 100), let: make(chan struct{})}
 	server := httptest.NewServer(s)
+	s.close = server.Close
 	t.Cleanup(server.Close)
 	return s, server.URL
 }
@@ -389,9 +403,102 @@ func TestMakeRun(t *testing.T) {
 	}
 }
 
+// TestUpSecondSignal ends it at once by a second signal, at whatever it is then: the next
+// one has all that was acknowledged, once.
+func TestUpSecondSignal(t *testing.T) {
+	p := newProgram(t, "")
+	p.now = time.Now()
+	p.configure(strings.Replace(upFile, "rate(1 hour)", "rate(1 minute)", 1))
+	for _, text := range []string{"is up at", "delivered", "fetched", "published"} {
+		cmd := exec.Command("tickerlake", "-c", filepath.Join(p.dir, "tickerlake.yaml"), "up", "--listen", "127.0.0.1:0", "--output", "lines")
+		out, err := cmd.StdoutPipe()
+		if err == nil {
+			err = cmd.Start()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for s := bufio.NewScanner(out); s.Scan(); {
+			if strings.Contains(s.Text(), text) || strings.Contains(s.Text(), "published") {
+				break
+			}
+		}
+		for range 2 {
+			_ = cmd.Process.Signal(syscall.SIGTERM) // it may have ended
+		}
+		_, _ = io.Copy(io.Discard, out)
+		err = cmd.Wait()
+		if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || err != nil && status.Signal() != syscall.SIGTERM {
+			t.Errorf("at %q it ended with %v", text, err)
+		}
+		if text == "is up at" {
+			p.do("run") // makes the lake if it was cut off before that
+		}
+		if out := p.do("doctor"); !strings.Contains(out, "nothing is wrong") {
+			t.Errorf("at %q: %s", text, out)
+		}
+	}
+	p.do("fetch")
+	p.do("run")
+	if got := p.ask("SELECT count(*) > 300, count(*) = count(DISTINCT (symbol, ts)) FROM bars_1d"); got != "true,true" {
+		t.Errorf("prod has %s", got)
+	}
+}
+
+// TestUpLogs is what it writes where there is no terminal: a log in JSON, and its address.
+func TestUpLogs(t *testing.T) {
+	p := newProgram(t, "")
+	p.configure(strings.Replace(upFile, "symbols:", "http: {headers: {Key: \"${UP_TEST_KEY}\"}}, symbols:", 1))
+	t.Setenv("UP_TEST_KEY", "never-shown")
+	var errs bytes.Buffer
+	r, w := io.Pipe()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	status := make(chan int, 1)
+	go func() {
+		m := &Main{Stdin: strings.NewReader(""), Stdout: w, Stderr: &errs, Env: os.LookupEnv, Clock: func() time.Time { return p.now }}
+		status <- m.Run(ctx, []string{"-c", filepath.Join(p.dir, "tickerlake.yaml"), "up", "--listen", "127.0.0.1:0"})
+		_ = w.Close()
+	}()
+	lines := bufio.NewScanner(r)
+	if !lines.Scan() || !strings.HasPrefix(lines.Text(), "tickerlake is up at http://127.0.0.1:") {
+		t.Errorf("it said %q", lines.Text())
+	}
+	m := &Main{Stdin: strings.NewReader(""), Stdout: io.Discard, Stderr: io.Discard, Env: os.LookupEnv, Clock: func() time.Time { return p.now }}
+	for _, args := range [][]string{{"fetch"}, {"run"}} {
+		if got := m.Run(ctx, append([]string{"-c", filepath.Join(p.dir, "tickerlake.yaml")}, args...)); got != 0 {
+			t.Errorf("%s: exit status %d", args, got)
+		}
+	}
+	cancel()
+	for lines.Scan() {
+		t.Errorf("it said %q too", lines.Text())
+	}
+	if got := <-status; got != 0 {
+		t.Errorf("exit status %d", got)
+	}
+	seen := map[string]bool{}
+	for line := range strings.Lines(errs.String()) {
+		var e struct{ Level, Msg string }
+		if err := json.Unmarshal([]byte(line), &e); err != nil || e.Level != "INFO" {
+			t.Errorf("%v: %s", err, line)
+		}
+		seen[e.Msg] = true
+	}
+	for _, msg := range []string{"up", "fetched", "delivered", "stopping", "stopped"} {
+		if !seen[msg] {
+			t.Errorf("the log does not say %q:\n%s", msg, &errs)
+		}
+	}
+	if strings.Contains(errs.String(), "never-shown") {
+		t.Errorf("a secret is in the log:\n%s", &errs)
+	}
+}
+
 // TestUpStops stops it while a fetch hangs: in time, and nothing is lost.
 func TestUpStops(t *testing.T) {
 	p := newProgram(t, "")
+	before := goleak.IgnoreCurrent()
 	slow, url := newSlowMarket(t, func() time.Time { return p.now })
 	p.configure("sources: {market: {preset: simulated, base_url: " + url + ", since: 2026-01-05, symbols: [IBM], schedule: rate(1 hour)}}\n")
 	u := p.up()
@@ -406,6 +513,8 @@ func TestUpStops(t *testing.T) {
 	if status := u.stop(); status != 0 {
 		t.Errorf("exit status %d\n%s", status, &u.errs)
 	}
+	slow.close()
+	goleak.VerifyNone(t, before)
 }
 
 // TestUpRefusals are mistakes that are told before anything begins.
