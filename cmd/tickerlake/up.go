@@ -195,7 +195,7 @@ func (d *daemon) again(ctx context.Context, name string, do func(context.Context
 			return
 		}
 		d.tell.problem(ctx, "failed", name, err, "part", name, "again_in_ms", wait.Milliseconds())
-		if waitUntil(ctx, time.Now, time.Now().Add(wait)) != nil {
+		if (tickerlake.Pace{}).Sleep(ctx, wait) != nil {
 			return
 		}
 	}
