@@ -14,6 +14,50 @@ func TradingDay(date time.Time) bool {
 	}
 }
 
+// The New York Stock Exchange opens at 9:30 and closes at 16:00, on some days at 13:00.
+const (
+	opens       = 9*time.Hour + 30*time.Minute
+	closes      = 16 * time.Hour
+	closesEarly = 13 * time.Hour
+)
+
+// closing is the time of day at which the exchange closes on a trading day.
+func closing(date time.Time) time.Duration {
+	if halfDay(date) {
+		return closesEarly
+	}
+	return closes
+}
+
+// halfDay reports whether a trading day ends early: the eves of Independence Day and
+// Christmas, and the day after Thanksgiving.
+func halfDay(date time.Time) bool {
+	year, month, day := date.Date()
+	switch {
+	case year < 1993:
+		return false
+	case month == time.July:
+		return day == 3
+	case month == time.November:
+		return nth(date.AddDate(0, 0, -1), time.Thursday, 4)
+	case month == time.December:
+		return day == 24
+	}
+	return false
+}
+
+// dateOf is the date of a time, as 00:00 UTC.
+func dateOf(t time.Time) time.Time {
+	y, m, d := t.Date()
+	return time.Date(y, m, d, 0, 0, 0, 0, time.UTC)
+}
+
+// at is the time of day on a date in a zone.
+func at(date time.Time, clock time.Duration, zone *time.Location) time.Time {
+	y, m, d := date.Date()
+	return time.Date(y, m, d, int(clock/time.Hour), int(clock%time.Hour/time.Minute), 0, 0, zone)
+}
+
 func holiday(date time.Time) bool {
 	year, month, day := date.Date()
 	switch month {

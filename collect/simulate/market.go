@@ -17,11 +17,15 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/tickerlake/tickerlake"
 	"github.com/tickerlake/tickerlake/collect"
 )
+
+// zoneName is that of the exchange of made-up symbols and of files of days.
+const zoneName = "America/New_York"
 
 // Options say which market it is.
 type Options struct {
@@ -31,6 +35,8 @@ type Options struct {
 	Symbols []string
 	// Replay is a folder of CSV files, one a symbol, to serve instead.
 	Replay string
+	// Currency is that of the prices; USD if empty.
+	Currency string
 	// Clock tells what today is; time.Now if nil.
 	Clock tickerlake.Clock
 }
@@ -38,37 +44,65 @@ type Options struct {
 // A Market answers requests for prices. It is an http.Handler, and an
 // http.RoundTripper for a program that asks a market within itself.
 type Market struct {
-	seed    uint64
-	symbols []string
-	replay  map[string][]line
-	clock   tickerlake.Clock
-	zone    *time.Location
-	says    string
-	mux     *http.ServeMux
+	seed     uint64
+	symbols  []string
+	replay   map[string]file
+	clock    tickerlake.Clock
+	zone     *time.Location
+	says     string
+	currency string
+	mux      *http.ServeMux
+	faults   *faults
+
+	mu     sync.Mutex
+	stocks map[string]*stock
+}
+
+// maxStocks bounds how many symbols are remembered; more are drawn anew.
+const maxStocks = 20_000
+
+// stock gives the made-up stock of a symbol.
+func (m *Market) stock(symbol string) *stock {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s, ok := m.stocks[symbol]
+	if !ok {
+		if len(m.stocks) >= maxStocks {
+			clear(m.stocks)
+		}
+		s = newStock(m.seed, symbol, m.faults)
+		m.stocks[symbol] = s
+	}
+	return s
 }
 
 // New makes a market. With Replay it reads every file first, and fails with
 // tickerlake.Invalid naming file and line if one cannot be read as prices.
 func New(o Options) (*Market, error) {
-	zone, err := time.LoadLocation("America/New_York")
+	zone, err := time.LoadLocation(zoneName)
 	if err != nil {
-		return nil, tickerlake.Errorf(tickerlake.Unavailable, "simulate.New", "America/New_York", "the time zone is needed: %w", err)
+		return nil, tickerlake.Errorf(tickerlake.Unavailable, "simulate.New", zoneName, "the time zone is needed: %w", err)
 	}
 	m := &Market{
 		seed: o.Seed, symbols: slices.Clone(o.Symbols), clock: o.Clock, zone: zone,
 		says: "seed=" + strconv.FormatUint(o.Seed, 10), mux: http.NewServeMux(),
+		stocks: map[string]*stock{},
+	}
+	if m.currency = o.Currency; m.currency == "" {
+		m.currency = "USD"
 	}
 	if m.clock == nil {
 		m.clock = time.Now
 	}
 	if o.Replay != "" {
-		if m.replay, err = readFolder(o.Replay); err != nil {
+		if m.replay, err = readFolder(o.Replay, m.zone); err != nil {
 			return nil, err
 		}
 		m.says = "replay"
 	}
 	m.mux.HandleFunc("GET /getSingleStockDetails", m.details)
 	m.mux.HandleFunc("GET /getSingleStockDetailsInDepth", m.depth)
+	m.mux.HandleFunc("GET /v8/finance/chart/{symbol}", m.chart)
 	return m, nil
 }
 

@@ -135,7 +135,7 @@ func TestPricesAreSound(t *testing.T) {
 		list := bars(t, ask(t, m, depth, "symbol", symbol))
 		before := ""
 		for _, b := range list {
-			if b.Date <= before || b.Low <= 0 || b.High < max(b.Open, b.Close, b.Low) || b.Low > min(b.Open, b.Close) || b.Volume <= 0 || b.Adj != b.Close {
+			if b.Date <= before || b.Low <= 0 || b.High < max(b.Open, b.Close, b.Low) || b.Low > min(b.Open, b.Close) || b.Volume <= 0 || b.Adj <= 0 || b.Adj > b.Close {
 				t.Fatalf("%s: %+v after %s", symbol, b, before)
 			}
 			before = b.Date

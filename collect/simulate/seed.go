@@ -4,25 +4,22 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"slices"
 	"strconv"
 	"time"
 
 	"github.com/tickerlake/tickerlake"
 )
 
-// A line is one bar, its values as JSON writes them.
-type line struct {
-	date                                time.Time // 00:00 UTC
-	open, high, low, close, adj, volume string
-}
-
 // dateForm is how dates are asked for: March 08 2022.
 const dateForm = "January 2 2006"
 
 func (m *Market) details(w http.ResponseWriter, r *http.Request) {
 	symbol := r.FormValue("symbol")
-	bars, err := m.bars(symbol)
+	recent := everything(tickerlake.Day)
+	if m.replay == nil { // of made-up prices there is one in every month
+		recent.from = m.clock().AddDate(0, -1, 0)
+	}
+	bars, err := m.daily(symbol, recent)
 	if err != nil {
 		fail(w, err)
 		return
@@ -50,25 +47,21 @@ func (m *Market) details(w http.ResponseWriter, r *http.Request) {
 }
 
 func (m *Market) depth(w http.ResponseWriter, r *http.Request) {
-	bars, err := m.bars(r.FormValue("symbol"))
+	asked := everything(tickerlake.Day)
+	if start, end := r.FormValue("start_date"), r.FormValue("end_date"); start != "" && end != "" {
+		var err error
+		if asked.from, err = m.readDate(start); err == nil {
+			asked.to, err = m.readDate(end)
+		}
+		if err != nil {
+			fail(w, err)
+			return
+		}
+	}
+	bars, err := m.daily(r.FormValue("symbol"), asked)
 	if err != nil {
 		fail(w, err)
 		return
-	}
-	if start, end := r.FormValue("start_date"), r.FormValue("end_date"); start != "" && end != "" {
-		from, err := readDate(start)
-		if err != nil {
-			fail(w, err)
-			return
-		}
-		to, err := readDate(end)
-		if err != nil {
-			fail(w, err)
-			return
-		}
-		first, _ := slices.BinarySearchFunc(bars, from, byDate)
-		last, _ := slices.BinarySearchFunc(bars, to, byDate)
-		bars = bars[first:max(first, last)]
 	}
 	b := append(make([]byte, 0, 32+140*len(bars)), `{"data":[`...)
 	for i, bar := range bars {
@@ -80,40 +73,26 @@ func (m *Market) depth(w http.ResponseWriter, r *http.Request) {
 	write(w, append(b, ']', '}'))
 }
 
-func byDate(l line, t time.Time) int { return l.date.Compare(t) }
-
-func readDate(s string) (time.Time, error) {
-	t, err := time.Parse(dateForm, s)
+// readDate reads the midnight that a date begins with.
+func (m *Market) readDate(s string) (time.Time, error) {
+	t, err := time.ParseInLocation(dateForm, s, m.zone)
 	if err != nil {
 		return t, fmt.Errorf("time data %q does not match format '%%B %%d %%Y'", s)
 	}
 	return t, nil
 }
 
-// bars gives all bars of a symbol until now, oldest first.
-func (m *Market) bars(symbol string) ([]line, error) {
-	if !tickerlake.Symbol(symbol).Valid() {
-		return nil, fmt.Errorf("%q: invalid symbol", symbol)
+// daily gives the days of a symbol of a span; its errors are what the seed's API says.
+func (m *Market) daily(symbol string, sp span) ([]line, error) {
+	lines, _, err := m.lines(symbol, sp, m.clock())
+	switch err {
+	case nil:
+	case errSymbol:
+		err = fmt.Errorf("%q: %w", symbol, err)
+	default:
+		err = fmt.Errorf("%s: %w", symbol, err)
 	}
-	unknown := fmt.Errorf("%s: No data found, symbol may be delisted", symbol)
-	now := m.clock().In(m.zone)
-	if m.replay == nil {
-		if len(m.symbols) > 0 && !slices.Contains(m.symbols, symbol) {
-			return nil, unknown
-		}
-		return walk(m.seed, symbol, now), nil
-	}
-	lines, ok := m.replay[symbol]
-	if !ok {
-		return nil, unknown
-	}
-	// What has not closed yet is not known yet.
-	today := dateOf(now)
-	if now.Before(at(now, closes)) {
-		today = today.AddDate(0, 0, -1)
-	}
-	last, _ := slices.BinarySearchFunc(lines, today.AddDate(0, 0, 1), byDate)
-	return lines[:last], nil
+	return lines, err
 }
 
 func appendBar(b []byte, l line, depth bool) []byte {
@@ -131,9 +110,12 @@ func appendBar(b []byte, l line, depth bool) []byte {
 	return append(b, '}')
 }
 
-func write(w http.ResponseWriter, body []byte) {
+func write(w http.ResponseWriter, body []byte) { answer(w, http.StatusOK, body) }
+
+func answer(w http.ResponseWriter, status int, body []byte) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
 	_, _ = w.Write(body) // a client that left is no concern of the market
 }
 
