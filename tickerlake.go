@@ -130,9 +130,19 @@ var RawFields = []string{
 	"currency", "basis", "source", "table", "interval", "final", "fetched_at", "fetch_id", "row", AcceptedField,
 }
 
-// FileFetch begins the fetch ids of rows that were brought in from a file. A file says what
-// it has; that it lacks a bar says nothing: it covers no span, and withdraws nothing.
-const FileFetch = "file-"
+// FileFetch begins the fetch ids of rows that were brought in from a file, CopiedFetch, with
+// the id of the fetch behind it, those of rows that came out of a lake as a file. The
+// latter is less than every id of a fetch, so that a copy never wins over what it is of.
+const (
+	FileFetch   = "file-"
+	CopiedFetch = "-"
+)
+
+// FromFile reports whether a fetch id is of rows from a file. A file says what it has; that
+// it lacks a bar says nothing: it covers no span, and withdraws nothing.
+func FromFile(fetchID string) bool {
+	return strings.HasPrefix(fetchID, FileFetch) || strings.HasPrefix(fetchID, CopiedFetch)
+}
 
 // AcceptedField is the key of a raw document that has the id of the quarantined row
 // that a user accepted by it.
@@ -166,6 +176,8 @@ type Import struct {
 	Documents int64
 	// TakenAt is when all of them were; zero before that.
 	TakenAt time.Time
+	// Begun is when it was begun, in milliseconds, and later than that of every file before.
+	Begun time.Time
 }
 
 // A Series is what is known of one symbol in one table.

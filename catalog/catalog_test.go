@@ -272,6 +272,35 @@ func zipped(t testing.TB, text string) *bytes.Buffer {
 	return &out
 }
 
+// TestImportsHaveAnOrder: each file is begun later than those before, also when the clock
+// stands, and one that is gone on with is as old as it was.
+func TestImportsHaveAnOrder(t *testing.T) {
+	ctx, c := context.Background(), open(t, t.TempDir())
+	var begun []time.Time
+	for _, id := range []string{"a", "b", "a"} {
+		next, err := c.NextImport(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		begun = append(begun, next)
+		for documents := range int64(2) {
+			want := tickerlake.Import{ID: id, Name: id + ".csv", FetchedAt: now, Documents: documents, Begun: next}
+			if err := c.KeepImport(ctx, want); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := c.Import(ctx, id); err != nil || got != want {
+				t.Errorf("the import is %+v, %v, want %+v", got, err, want)
+			}
+		}
+	}
+	if !begun[0].Equal(now) || !begun[1].After(begun[0]) || !begun[2].After(begun[1]) {
+		t.Errorf("the files were begun at %v", begun)
+	}
+	if b, err := c.Import(ctx, "b"); err != nil || !b.Begun.Equal(begun[1]) {
+		t.Errorf("b was begun at %v, %v, want %v", b.Begun, err, begun[1])
+	}
+}
+
 // TestDamageAsksAgain: what a damaged object held is not known, so everything is asked
 // for again.
 func TestDamageAsksAgain(t *testing.T) {

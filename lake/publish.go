@@ -95,7 +95,7 @@ func publication(run string, note cleaned, c candidates, crawl crawled) catalog.
 		}
 		fetches[fetch] = len(p.Confirmations)
 		cover := catalog.Cover{From: g.MinTs, To: g.MaxTs, FetchedAt: g.FetchedAt, FetchID: g.FetchID}
-		if strings.HasPrefix(g.FetchID, tickerlake.FileFetch) {
+		if tickerlake.FromFile(g.FetchID) {
 			cover.From, cover.To = time.Time{}, time.Time{}
 		}
 		p.Confirmations = append(p.Confirmations, catalog.Confirmation{

@@ -19,7 +19,7 @@ func (b *builder) spans() []Span {
 	}
 	seen := map[fetch]int{}
 	for _, g := range b.groups {
-		if g.Table != b.name || g.Outcome != OutcomeBars || strings.HasPrefix(g.FetchID, tickerlake.FileFetch) || skipped(g, b.skips) {
+		if g.Table != b.name || g.Outcome != OutcomeBars || tickerlake.FromFile(g.FetchID) || skipped(g, b.skips) {
 			continue
 		}
 		// The rows of a fetch may lie in several objects.

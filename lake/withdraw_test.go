@@ -292,3 +292,21 @@ func (f *fixture) icebergColumns(name string) int {
 	f.must(err)
 	return len(t.Schema().Fields())
 }
+
+// TestCopiesClaimNothing: rows that came out of a lake as a file are a part of what their
+// fetch said. They withdraw nothing, and keep no older row out.
+func TestCopiesClaimNothing(t *testing.T) {
+	f := newFixture(t)
+	f.removing()
+	f.answer("f1", at("21:00"), "2026-02-23 1", "2026-02-24 2")
+	f.run()
+	f.answer(tickerlake.CopiedFetch+"f2", at("21:10"), "2026-02-23 1", "2026-02-25 3", "2026-02-27 5")
+	f.want("counts", f.run(), tickerlake.Counts{Read: 3, Inserted: 2, Unchanged: 1})
+	f.answer(tickerlake.FileFetch+"f0", at("21:05"), "2026-02-26 4")
+	f.want("counts", f.run(), tickerlake.Counts{Read: 1, Inserted: 1})
+	// The copy itself is never later than what it is of.
+	f.answer("f3", at("21:20"), "2026-02-27 5.5")
+	f.run()
+	f.answer(tickerlake.CopiedFetch+"f3", at("21:20"), "2026-02-27 6")
+	f.want("counts", f.run(), tickerlake.Counts{Read: 1, Superseded: 1})
+}

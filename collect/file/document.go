@@ -44,7 +44,7 @@ func (r *run) origin(symbol string, one *row, at time.Time) *origin {
 	if one.line > 0 {
 		clear(r.origins) // the lines before are complete
 	}
-	o := &origin{symbol: tickerlake.Symbol(symbol), id: r.fetchID(key, at), at: at, source: textOr(one.cells[fieldSource], r.task.Source)}
+	o := &origin{symbol: tickerlake.Symbol(symbol), id: r.fetchID(key), at: at, source: textOr(one.cells[fieldSource], r.task.Source)}
 	if o.symbol.Valid() {
 		o.conflict = r.conflict(o, one)
 	}
@@ -353,9 +353,11 @@ func (w *writer) append(b []byte, d document) []byte {
 	}
 	id, number := d.origin.id, d.origin.rows-1
 	if c := d.row.cells[fieldFetchID]; !c.null && r.task.FetchedAt.IsZero() {
-		// Of an export: rows of the fetch may be elsewhere, so they are not numbered as if
-		// they were all.
-		id, number = string(c.text), w.documents-1
+		// Of an export: rows of the fetch may be elsewhere, so that it tells nothing of what
+		// is not here.
+		if id, number = string(c.text), w.documents-1; !tickerlake.FromFile(id) {
+			id = tickerlake.CopiedFetch + id
+		}
 	}
 	b = append(b, `,"fetch_id":`...)
 	b = collect.AppendString(b, id)

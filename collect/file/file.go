@@ -29,6 +29,8 @@ type Ledger interface {
 	Import(ctx context.Context, id string) (tickerlake.Import, error)
 	// KeepImport records how far a file has come.
 	KeepImport(ctx context.Context, i tickerlake.Import) error
+	// NextImport is when a file is begun now: later than all of which is kept.
+	NextImport(ctx context.Context) (time.Time, error)
 }
 
 // Options are what an Importer is handed.

@@ -11,6 +11,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -76,6 +77,14 @@ func (l ledger) Import(_ context.Context, id string) (tickerlake.Import, error) 
 }
 
 func (l ledger) KeepImport(_ context.Context, e tickerlake.Import) error { l[e.ID] = e; return nil }
+
+func (l ledger) NextImport(context.Context) (time.Time, error) {
+	next := now
+	for _, e := range l {
+		next = tickerlake.Later(next, e.Begun.Add(time.Millisecond))
+	}
+	return next, nil
+}
 
 // write writes a file as old as the test wants it.
 func write(t testing.TB, name, text string, age time.Duration) string {
@@ -359,7 +368,7 @@ func TestOnce(t *testing.T) {
 	}
 	again := daily(path)
 	again.Again = true
-	if bring(again); len(s.lines) != 2 || s.lines[1] != first[0] {
+	if bring(again); len(s.lines) != 2 || fetchID.ReplaceAllString(s.lines[1], "") != fetchID.ReplaceAllString(first[0], "") {
 		t.Errorf("taken again it gives %q, want what it gave: %q", s.lines[1:], first)
 	}
 	other := daily(path)
@@ -380,6 +389,37 @@ func TestOnce(t *testing.T) {
 	bring(daily(write(t, "one.csv", many, 0)))
 	if r := bring(daily(write(t, "two.csv", many, 0))); r.TakenAt.IsZero() {
 		t.Error("a file whose rows say their symbol is another one under another name")
+	}
+}
+
+var fetchID = regexp.MustCompile(`"fetch_id":"([^"]*)"`)
+
+// TestReadInAnotherWay: of one file that is brought in twice, the second time read in
+// another way, the second wins, for every symbol: its fetch ids are later.
+func TestReadInAnotherWay(t *testing.T) {
+	s, l := &sink{}, ledger{}
+	importer := file.New(file.Options{Sink: s, Ledger: l, Clock: func() time.Time { return now }})
+	var text strings.Builder
+	text.WriteString("Symbol,Date,Open,Price\n")
+	const symbols = 20
+	for i := range symbols {
+		fmt.Fprintf(&text, "S%d,2024-01-02,1,2\n", i)
+	}
+	task := daily(write(t, "all.csv", text.String(), time.Hour))
+	for i, way := range []string{"{symbol: .Symbol, ts: .Date, close: .Open}", "{symbol: .Symbol, ts: .Date, close: .Price}", "{symbol: .Symbol, ts: .Date, close: .Open}"} {
+		task.Map, task.Again = way, i == 2
+		if r, err := importer.Import(t.Context(), task); err != nil || r.Err != nil {
+			t.Fatal(err, r.Err)
+		}
+	}
+	for i := range symbols {
+		var ids []string
+		for _, j := range []int{i, symbols + i, 2*symbols + i} {
+			ids = append(ids, fetchID.FindStringSubmatch(s.lines[j])[1])
+		}
+		if !slices.IsSorted(ids) || len(slices.Compact(ids)) != 3 {
+			t.Errorf("the ids of S%d, in the order of their imports, are %q", i, ids)
+		}
 	}
 }
 
@@ -463,5 +503,27 @@ func TestFuture(t *testing.T) {
 	}
 	if _, r := bring(t, daily(write(t, "A.csv", "Date,Close\n2024-01-02,1\n2026-03-01,1\n", 100*24*time.Hour))); r.Err != nil || r.Later != 1 {
 		t.Errorf("%d rows are later than the file, %v", r.Later, r.Err)
+	}
+}
+
+// TestCopies: rows that export wrote say what fetch they are of, and claim nothing in its
+// name; those that had come from a file say so as before.
+func TestCopies(t *testing.T) {
+	const text = "symbol,ts,close,basis,source,final,fetched_at,fetch_id\n" +
+		"X,2024-01-02 00:00:00,1,raw,market,true,2024-01-03 00:00:00,01HK\n" +
+		"X,2024-01-03 00:00:00,1,raw,market,true,2024-01-04 00:00:00,file-01HM\n" +
+		"X,2024-01-04 00:00:00,1,raw,market,true,2024-01-05 00:00:00,-01HN\n"
+	s, _ := bring(t, daily(write(t, "x.csv", text, 0)))
+	var ids []string
+	for _, line := range s.lines {
+		ids = append(ids, fetchID.FindStringSubmatch(line)[1])
+	}
+	if want := []string{"-01HK", "file-01HM", "-01HN"}; !slices.Equal(ids, want) {
+		t.Errorf("the fetch ids are %q, want %q", ids, want)
+	}
+	for _, id := range ids {
+		if !tickerlake.FromFile(id) {
+			t.Errorf("%q is not of a file", id)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package file
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -188,6 +189,12 @@ func appendArrow(b []byte, column arrow.Array, row int) (_ []byte, literal bool)
 		return append(b, c.Value(row)...), false
 	case *array.LargeString:
 		return append(b, c.Value(row)...), false
+	case *array.Binary: // a text that older writers did not mark as one
+		return append(b, c.Value(row)...), false
+	case *array.LargeBinary:
+		return append(b, c.Value(row)...), false
+	case *array.FixedSizeBinary:
+		return append(b, bytes.TrimRight(c.Value(row), "\x00")...), false
 	case *array.Boolean:
 		return strconv.AppendBool(b, c.Value(row)), true
 	case *array.Timestamp:

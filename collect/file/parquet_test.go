@@ -68,6 +68,16 @@ func TestParquet(t *testing.T) {
 			`{"d":"2024-01-02","p":2,"ok":true}`, `{"d":"2024-01-03","p":3,"ok":false}`), "AAPL 2024-01-02 - - - 4 - - USD\n", func(t *file.Task) {
 			t.Map = `select(.ok) | {ts: .d, close: (.p * 2)}`
 		}},
+		{"texts that are not marked as such", parquetOf(t, []arrow.Field{column("symbol", arrow.BinaryTypes.Binary), column("date", &arrow.FixedSizeBinaryType{ByteWidth: 12}), column("close", arrow.PrimitiveTypes.Float64)},
+			`{"symbol":"QUFQTA==","date":"MjAyNC0wMS0wMgAA","close":1}`), "AAPL 2024-01-02 - - - 1 - - USD\n", nil},
+		{"a map of texts that are not marked as such", parquetOf(t, []arrow.Field{column("name", arrow.BinaryTypes.Binary), column("date", arrow.BinaryTypes.Binary), column("close", arrow.PrimitiveTypes.Float64)},
+			`{"name":"QUFQTA==","date":"MjAyNC0wMS0wMg==","close":1}`), "AAPL 2024-01-02 - - - 1 - - USD\n", func(t *file.Task) {
+			t.Map = `{symbol: .name, ts: .date, close: .close}`
+		}},
+		{"a date and a time", parquetOf(t, []arrow.Field{column("date", arrow.FixedWidthTypes.Date32), column("time", arrow.FixedWidthTypes.Time64us), column("close", arrow.PrimitiveTypes.Uint16)},
+			`{"date":"2024-01-02","time":"09:30:00","close":7}`), "AAPL 2024-01-02T09:30:00Z - - - 7 - - USD\n", func(t *file.Task) {
+			t.Config.Interval = "1m"
+		}},
 		{"no close", parquetOf(t, []arrow.Field{column("d", arrow.FixedWidthTypes.Date32)}, `{"d":"2024-01-02"}`), "no column of the time", nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -249,6 +249,9 @@ func (r *run) identify(ctx context.Context) (taken bool, err error) {
 		at = r.in.modified()
 	}
 	fresh := tickerlake.Import{ID: hex.EncodeToString(id[:16]), Name: r.task.Name, Size: r.in.info.Size(), FetchedAt: at.UTC().Truncate(time.Microsecond)}
+	if fresh.Begun, err = r.o.Ledger.NextImport(ctx); err != nil {
+		return false, err
+	}
 	r.entry, err = r.o.Ledger.Import(ctx, fresh.ID)
 	switch {
 	case errors.Is(err, tickerlake.NotFound):
@@ -259,7 +262,7 @@ func (r *run) identify(ctx context.Context) (taken bool, err error) {
 		r.report.TakenAt, r.report.FetchedAt = r.entry.TakenAt, r.entry.FetchedAt
 		return true, nil
 	case !r.entry.TakenAt.IsZero():
-		r.entry.Documents, r.entry.TakenAt = 0, time.Time{}
+		r.entry.Documents, r.entry.TakenAt, r.entry.Begun = 0, time.Time{}, fresh.Begun
 	}
 	r.report.Resumed, r.report.FetchedAt = r.entry.Documents, r.entry.FetchedAt
 	if r.entry.FetchedAt.After(r.begun.Add(slack)) {
@@ -376,10 +379,12 @@ func (r *run) end(ctx context.Context) error {
 	return nil
 }
 
-// fetchID is made of the file's identity, so that the same file has the same ids.
-func (r *run) fetchID(key originKey, at time.Time) string {
+// fetchID is made of the file's identity and of when it was begun: cut off and gone on
+// with it has the same ids, and of rows with one fetched_at those of the file that was
+// brought in last win, as of one file that is read in another way.
+func (r *run) fetchID(key originKey) string {
 	b := append([]byte(r.entry.ID), key.symbol...)
 	b = binary.AppendVarint(append(b, 0), key.line)
 	sum := sha256.Sum256(b)
-	return tickerlake.FileFetch + collect.FetchID(at, [10]byte(sum[:10]))
+	return tickerlake.FileFetch + collect.FetchID(r.entry.Begun, [10]byte(sum[:10]))
 }

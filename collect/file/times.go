@@ -1,7 +1,10 @@
 package file
 
 import (
+	"bytes"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -29,7 +32,8 @@ const (
 // A timeReader reads the times of a file. Without a format it knows: a date (2024-01-31,
 // 20240131), a time (with T or a blank between, seconds and their fraction or not, Z, an
 // offset or no zone; then it is one of the exchange's zone), and numbers of seconds,
-// milliseconds, microseconds or nanoseconds since 1970, told apart by their size. Other
+// milliseconds, microseconds or nanoseconds since 1970, told apart by their size, unless
+// they are doubtful. Other
 // forms want a format: its letters are yyyy yy MMMM MMM MM M dd d EEE EEEE HH hh h mm ss
 // SSS a XXX, other text in 'quotes'; or epoch, epoch_ms, epoch_us, epoch_ns.
 type timeReader struct {
@@ -131,7 +135,35 @@ func (t *timeReader) read(text []byte) moment {
 	if m := clock(text); m.found {
 		return m
 	}
+	if day, rest, ok := bytes.Cut(text, []byte(".")); ok && len(day) == 8 && len(bytes.Trim(rest, "0")) == 0 {
+		if m := clock(day); m.found {
+			return m // of a column of numbers with holes: 20240131.0
+		}
+	}
+	if doubtful(text) {
+		return moment{}
+	}
 	return epoch(text, 0)
+}
+
+// doubtful reports whether a number is more likely something else than an instant: 0 or a
+// number of days (of a spreadsheet: 45322), which would be the first day of 1970, a date
+// that there is not (20241301), or a date with hours and minutes (202401310930), which
+// would be an instant of 1976.
+func doubtful(text []byte) bool {
+	whole, _, _ := bytes.Cut(text, []byte("."))
+	n, err := strconv.ParseInt(string(whole), 10, 64)
+	switch {
+	case err != nil:
+		return false
+	case -86400 < n && n < 86400:
+		return true
+	case len(whole) == 8:
+		return 1900_00_00 <= n && n < 2200_00_00
+	case len(whole) == 12:
+		return clock(slices.Concat(whole[:8], []byte("T"), whole[8:])).found && n < 2200_00_00_0000
+	}
+	return false
 }
 
 // digits reads a number of n digits at i.

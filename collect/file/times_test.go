@@ -58,7 +58,18 @@ func TestTimes(t *testing.T) {
 		{"1d", "UTC", "", "1582-01-01", "1582-01-01"},
 		{"1d", "UTC", "", "2024-02-30", "2024-02-30 (no known form of a time)"},
 		{"1d", "UTC", "", "2024/01/31", "2024/01/31 (no known form of a time)"},
-		{"1d", "UTC", "", "20241301", "1970-08-23"}, // a number of seconds
+		{"1d", "UTC", "", "20241301", "20241301 (no known form of a time)"},
+		{"1d", "UTC", "", "20240131.0", "2024-01-31"}, // of a column of numbers with holes
+		{"1d", "UTC", "", "20240131.5", "20240131.5 (no known form of a time)"},
+		{"1d", "UTC", "", "45322", "45322 (no known form of a time)"}, // days of a spreadsheet
+		{"1m", "UTC", "", "45322.396", "45322.396 (no known form of a time)"},
+		{"1d", "UTC", "", "0", "0 (no known form of a time)"},
+		{"1d", "UTC", "epoch", "0", "1970-01-01"},
+		{"1d", "UTC", "", "86400", "1970-01-02"},
+		{"1m", "UTC", "", "202401310930", "202401310930 (no known form of a time)"},
+		{"1m", "UTC", "yyyyMMddHHmm", "202401310930", "2024-01-31T09:30:00Z"},
+		{"1m", "UTC", "epoch_ms", "202401310930", "1976-05-31T14:35:10.93Z"},
+		{"1m", "UTC", "", "631152000000", "1990-01-01T00:00:00Z"},
 		{"1d", "UTC", "", "soon", "soon (no known form of a time)"},
 		{"1d", "UTC", "MM/dd/yyyy", "01/31/2024", "2024-01-31"},
 		{"1d", "UTC", "MMM d, yyyy", "Jan 31, 2024", "2024-01-31"},
