@@ -36,6 +36,9 @@ func (l *Lake) Crawl(ctx context.Context, run Run, full bool) error {
 	if err := l.sweep(ctx, run.ID()); err != nil {
 		return err
 	}
+	if err := l.markBoot(run.ID()); err != nil {
+		return err
+	}
 	report, err := l.Catalog.Crawl(ctx, l.Raw, catalog.Crawl{
 		Run: run.ID(), Stream: l.Stream, Prefix: l.Prefix, Full: full,
 		Reader:   l.columnReader(run.ID()),

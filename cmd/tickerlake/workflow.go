@@ -46,6 +46,24 @@ func (p *pipeline) endInterrupted(ctx context.Context, why error) error {
 	}
 }
 
+// endOutlived ends a run that was cut off with the machine: what its jobs have left for
+// each other may be lost in part. What it worked on is worked on by the next one.
+func (p *pipeline) endOutlived(ctx context.Context) error {
+	store, err := flow.NewStore(ctx, p.catalog.DB())
+	if err != nil {
+		return err
+	}
+	runs, err := store.Runs(ctx, mainWorkflow, 1)
+	if err != nil || len(runs) == 0 || runs[0].State != flow.RunRunning || p.lake.Trusts(runs[0].ID) {
+		return err
+	}
+	if crawl := runs[0].Jobs[0]; crawl.State == flow.JobWaiting {
+		return nil // nothing is left of it
+	}
+	p.log.WarnContext(ctx, "the machine was started anew while a run was under way: the run is ended, and what it worked on is worked on again", "run", runs[0].ID)
+	return p.endInterrupted(ctx, errors.New("the machine was started anew"))
+}
+
 // runWorkflow runs the main workflow and waits for its end. A run that was cut off is
 // finished first; what came since waits for the one after it, which follows. So do, one
 // after the other, the runs of what was released after a rollback. next is told of each
@@ -57,6 +75,9 @@ func (p *pipeline) runWorkflow(ctx context.Context, full bool, next func(flow.Ru
 	}
 	engine, err := p.flowEngine(ctx, progress)
 	if err != nil {
+		return flow.RunResult{}, err
+	}
+	if err := p.endOutlived(ctx); err != nil {
 		return flow.RunResult{}, err
 	}
 	work := flow.Workflow{Name: mainWorkflow, Jobs: []flow.Job{
