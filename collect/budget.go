@@ -1,31 +1,92 @@
 package collect
 
 import (
+	"cmp"
 	"context"
+	"net/url"
+	"strings"
 	"sync"
 	"time"
 )
 
-// A budget spaces the requests of a source: at most n begin in any minute, and
+// Budgets are what the accounts at providers may ask for, whichever sources ask. A
+// program has one of them.
+type Budgets struct {
+	mu       sync.Mutex
+	accounts map[string]*budget
+}
+
+// NewBudgets makes the budgets of the sources of a file: of those with one account the
+// least requests_a_minute counts.
+func NewBudgets(sources map[string]Config) *Budgets {
+	b := &Budgets{accounts: map[string]*budget{}}
+	for _, c := range sources {
+		b.of(c)
+	}
+	return b
+}
+
+// of gives the budget of a source's account.
+func (b *Budgets) of(c Config) *budget {
+	if b == nil {
+		return newBudget(c.RequestsAMinute)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	name := c.AccountName()
+	one := b.accounts[name]
+	if one == nil {
+		one = newBudget(c.RequestsAMinute)
+		b.accounts[name] = one
+	}
+	one.limit(c.RequestsAMinute)
+	return one
+}
+
+// AccountName is the account at the provider whose budget the source uses: the host of
+// its address if it names none.
+func (c Config) AccountName() string {
+	u, err := url.Parse(c.BaseURL)
+	if err != nil {
+		return c.Account
+	}
+	return cmp.Or(c.Account, strings.ToLower(u.Host))
+}
+
+// A budget spaces the requests of an account: at most so many begin in any minute, and
 // none while the provider has asked to wait. It follows real time.
 type budget struct {
 	mu    sync.Mutex
-	begun []time.Time // the last n, a ring
-	next  int
+	most  int         // a minute; 0 is no limit
+	begun []time.Time // within the last minute, the oldest first
 	until time.Time
 }
 
-func newBudget(perMinute int) *budget { return &budget{begun: make([]time.Time, perMinute)} }
+func newBudget(perMinute int) *budget { return &budget{most: perMinute} }
 
-// wait returns when a request may begin.
-func (b *budget) wait(ctx context.Context) error {
+// limit makes the budget no larger than so many requests a minute.
+func (b *budget) limit(perMinute int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if perMinute > 0 && (b.most == 0 || perMinute < b.most) {
+		b.most = perMinute
+	}
+}
+
+// wait returns when a request may begin. If the provider has asked to wait longer than
+// maxWait from now, it returns at once with the time until then.
+func (b *budget) wait(ctx context.Context) (until time.Time, err error) {
 	for {
-		d := b.take(time.Now())
+		now := time.Now()
+		d := b.take(now)
 		if d <= 0 {
-			return ctx.Err()
+			return time.Time{}, ctx.Err()
+		}
+		if until := b.paused(); until.Sub(now) > maxWait {
+			return until, ctx.Err()
 		}
 		if err := sleep(ctx, d); err != nil {
-			return err
+			return time.Time{}, err
 		}
 	}
 }
@@ -35,19 +96,28 @@ func (b *budget) take(now time.Time) time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	wait := b.until.Sub(now)
-	if len(b.begun) > 0 {
-		if first := b.begun[b.next]; !first.IsZero() {
-			wait = max(wait, first.Add(time.Minute).Sub(now))
+	if b.most > 0 {
+		for len(b.begun) > 0 && !b.begun[0].Add(time.Minute).After(now) {
+			b.begun = b.begun[1:]
+		}
+		if n := len(b.begun); n >= b.most {
+			wait = max(wait, b.begun[n-b.most].Add(time.Minute).Sub(now))
 		}
 	}
 	if wait > 0 {
 		return wait
 	}
-	if len(b.begun) > 0 {
-		b.begun[b.next] = now
-		b.next = (b.next + 1) % len(b.begun)
+	if b.most > 0 {
+		b.begun = append(b.begun, now)
 	}
 	return 0
+}
+
+// paused is until when the provider has asked to wait.
+func (b *budget) paused() time.Time {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.until
 }
 
 // pause lets no request begin for d.

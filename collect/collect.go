@@ -66,6 +66,9 @@ type Options struct {
 	// Secrets are values that came from the environment. Those that a request
 	// contains are never shown; base_url counts from its path on.
 	Secrets []string
+	// Budgets are those of the providers' accounts, which sources share; a budget of the
+	// source's own if nil.
+	Budgets *Budgets
 	// OnFetch takes the record of every request, also of a failed one. An error
 	// ends the fetch.
 	OnFetch func(ctx context.Context, f tickerlake.Fetch) error
@@ -117,7 +120,7 @@ func New(cfg Config, o Options) (*Source, error) {
 		random = rand.Reader
 	}
 	s.ids = &ids{random: random}
-	s.budget = newBudget(cfg.RequestsAMinute)
+	s.budget = o.Budgets.of(cfg)
 	var err error
 	if s.session, err = newSession(cfg); err != nil {
 		return nil, err

@@ -57,8 +57,12 @@ type Config struct {
 	MaxBytes int64 `yaml:"max_bytes"`
 	// Retries is how often a request is repeated that may succeed later.
 	Retries int `yaml:"retries"`
-	// RequestsAMinute is the budget of the source, repeats included; 0 is no limit.
+	// RequestsAMinute is how many requests the account may make a minute, repeats
+	// included; 0 is no limit. Of sources with one account the least counts for all.
 	RequestsAMinute int `yaml:"requests_a_minute"`
+	// Account names the account at the provider whose budget the source uses: sources
+	// with the same name share it, and wait together when the provider asks one to.
+	Account string `yaml:"account"`
 	// Simulated says that the prices are made up; the rows' source then begins with
 	// "simulated:".
 	Simulated bool `yaml:"simulated"`
@@ -83,7 +87,7 @@ const CurrencyOfAnswer = "answer"
 // are explained at newTemplate; jq expressions have the variables $status (number),
 // $symbols (as the provider spells them) and $interval, and the functions
 // status_class and text_class, which give the class that a status code or a message
-// stands for, or null.
+// stands for, or null, and float32_decimal (see decimalOfFloat32).
 type HTTP struct {
 	// Batch is how many symbols go into one request. With more than one, each row
 	// must say its symbol.
@@ -99,13 +103,19 @@ type HTTP struct {
 	// History is what asks for all that the provider has. Without it such a request
 	// is one from 1970-01-02 on.
 	History *Request `yaml:"history"`
+	// MaxWindow is, by interval, the longest span that one request may ask for. A longer
+	// one is asked for in parts, the oldest first; all history is not, unless since or
+	// MaxAge say where it begins.
+	MaxWindow map[string]tickerlake.Duration `yaml:"max_window"`
+	// MaxAge is, by interval, how old a bar may be that is asked for.
+	MaxAge map[string]tickerlake.Duration `yaml:"max_age"`
 	// Classify are jq expressions over the body. The first that yields a class, or
 	// an object with class and message, decides; with a symbol in the object it
 	// decides for that symbol alone.
 	Classify []string `yaml:"classify"`
 	// Rows is a jq expression over the body that yields an object a bar, with the
-	// keys symbol, ts, open, high, low, close, adj_close, volume and currency; those
-	// that it leaves out are null.
+	// keys symbol, ts, open, high, low, close, adj_close, volume, currency and
+	// time_zone; those that it leaves out are null.
 	Rows string `yaml:"rows"`
 }
 
@@ -122,8 +132,8 @@ type Request struct {
 }
 
 // RowFields are the keys that a mapped row may have; a row without one of them has
-// null there.
-var RowFields = []string{"symbol", "ts", "open", "high", "low", "close", "adj_close", "volume", "currency"}
+// null there. The time zone is that of the row's exchange, if it is not the source's.
+var RowFields = []string{"symbol", "ts", "open", "high", "low", "close", "adj_close", "volume", "currency", "time_zone"}
 
 // Defaults are the values of keys that neither preset nor user gives.
 func Defaults() Config {
@@ -159,6 +169,11 @@ func (c Config) When() (*schedule.Schedule, error) {
 		return nil, err
 	}
 	return schedule.Parse(c.Schedule, zone)
+}
+
+// limits are the longest window and the oldest bar that the provider gives, 0 for any.
+func (c Config) limits() (window, age time.Duration) {
+	return time.Duration(c.HTTP.MaxWindow[string(c.Interval)]), time.Duration(c.HTTP.MaxAge[string(c.Interval)])
 }
 
 func (c Config) lookback() time.Duration {

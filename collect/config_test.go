@@ -14,7 +14,7 @@ import (
 )
 
 func TestPresets(t *testing.T) {
-	if got := Presets(); !slices.Equal(got, []string{"seed", "simulated"}) {
+	if got := Presets(); !slices.Equal(got, []string{"seed", "simulated", "yahoo"}) {
 		t.Fatalf("presets %v", got)
 	}
 	for _, name := range Presets() {
@@ -31,7 +31,7 @@ func TestPresets(t *testing.T) {
 func TestValidate(t *testing.T) {
 	const own = "base_url: http://a.invalid\nsymbols: [A]\nbasis: raw\n"
 	for _, c := range []struct{ config, want string }{
-		{"preset: sead\nsymbols: [A]\nbase_url: http://a.invalid\nbasis: raw\nhttp: {rows: ., request: {path: '/{symbol}'}}", `preset: no preset "sead": there are seed, simulated`},
+		{"preset: sead\nsymbols: [A]\nbase_url: http://a.invalid\nbasis: raw\nhttp: {rows: ., request: {path: '/{symbol}'}}", `preset: no preset "sead": there are seed, simulated, yahoo`},
 		{own, "http: missing: name a preset"},
 		{"preset: seed", "symbols: missing"},
 		{"preset: seed\nsymbols: [A, B, A]", "symbols[2]: A is there already, at symbols[0]"},
@@ -65,6 +65,10 @@ func TestValidate(t *testing.T) {
 		{own + "http: {rows: ., request: {path: '/{symbol}', query: {d: '{from:yyyy-qq}'}}}", "http.request.query.d: \"{from:yyyy-qq}\": time format"},
 		{own + "http: {rows: ., request: {path: '/{symbol}', method: PUT}}", `http.request.method: "PUT": want GET or POST`},
 		{own + "http: {request: {path: '/{symbol}'}}", "http.rows: missing"},
+		{"preset: seed\nsymbols: [A]\naccount: My key", `account: "My key" cannot name an account`},
+		{"preset: seed\nsymbols: [A]\nhttp: {max_age: {2m: 1 day}}", `http.max_age.2m: interval "2m": want one of`},
+		{"preset: seed\nsymbols: [A]\nhttp: {max_age: {1d: 1 hour}}", "http.max_age.1d: 1 hour: want 1 day to 36500 days"},
+		{"preset: seed\nsymbols: [A]\nhttp: {max_age: {1d: 9 days}, max_window: {1d: 36 hours}}", "http.max_window.1d: 36 hours: want a whole number of bars of 1d"},
 		{"symbols: [A]\nhttp: {rows: ., request: {path: '/{symbol}'}}", "base_url: missing"},
 		{"symbols: [A]\nhttp: {rows: ., request: {path: '/{symbol}'}}", "basis: missing"},
 	} {

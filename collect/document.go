@@ -95,7 +95,7 @@ func (p *packer) add(rows []row, s session, at time.Time, o origin) error {
 			p.b = make([]byte, 0, min(maxRecord, (len(rows)-i)*384)+1024)
 		}
 		r, begin := &rows[i], len(p.b)
-		p.b = p.documents.append(p.b, r, !r.known || s.final(r.at, at), o)
+		p.b = p.documents.append(p.b, r, !r.known || s.over(r, at), o)
 		switch {
 		case len(p.b)-begin > maxRecord:
 			return fmt.Errorf("row %d is larger than %d bytes", r.place, maxRecord)

@@ -39,8 +39,12 @@ type answer struct {
 func (s *Source) ask(ctx context.Context, client *http.Client, form *request, p params, asked map[string]tickerlake.Symbol) (answer, error) {
 	begun := time.Now()
 	for attempt := 1; ; attempt++ {
-		if err := s.budget.wait(ctx); err != nil {
+		until, err := s.budget.wait(ctx)
+		if err != nil {
 			return answer{}, canceled(s.o.Name, err)
+		}
+		if !until.IsZero() {
+			return s.paused(until, attempt-1, time.Since(begun)), nil
 		}
 		a, err := s.attempt(ctx, client, form, p, asked)
 		if err != nil {
@@ -58,18 +62,13 @@ func (s *Source) ask(ctx context.Context, client *http.Client, form *request, p 
 		if a.verdict.class.OK() || !a.verdict.retryable() {
 			return a, nil
 		}
-		if a.wait > maxWait {
-			a.verdict.message += fmt.Sprintf(" (it asks to wait %s)", a.wait.Round(time.Second))
+		s.budget.pause(a.wait) // what it asks for concerns every request of the account
+		if a.wait > maxWait || attempt > s.cfg.Retries {
+			a.verdict.message += remedy(a)
 			return a, nil
 		}
-		if attempt > s.cfg.Retries {
-			s.budget.pause(a.wait)
-			return a, nil
-		}
-		wait := s.backoff.after(attempt, s.ids.fraction())
-		if a.verdict.class == tickerlake.ClassQuota || a.wait > 0 {
-			// The provider's wish concerns every request of the source.
-			wait = max(wait, a.wait)
+		wait := a.wait + s.backoff.after(attempt, s.ids.fraction())
+		if a.verdict.class == tickerlake.ClassQuota {
 			s.budget.pause(wait)
 		}
 		s.log.WarnContext(ctx, "request is repeated", "symbols", strings.Join(p.symbols, ","),
@@ -78,6 +77,28 @@ func (s *Source) ask(ctx context.Context, client *http.Client, form *request, p 
 			return answer{}, canceled(s.o.Name, err)
 		}
 	}
+}
+
+// paused is the answer to a request that is not made, because the provider has asked to
+// wait until later than it is worth.
+func (s *Source) paused(until time.Time, attempts int, took time.Duration) answer {
+	return answer{
+		verdict: verdict{class: tickerlake.ClassQuota, message: fmt.Sprintf("not asked for: the provider has asked to wait until %s UTC; fetch again after that",
+			until.UTC().Format(time.DateTime))},
+		at: s.clock().UTC().Truncate(time.Microsecond), attempts: attempts, took: took,
+	}
+}
+
+// remedy says what may be done about an answer that will not be asked for again.
+func remedy(a answer) string {
+	var b strings.Builder
+	if a.wait > 0 {
+		fmt.Fprintf(&b, " (it asks to wait %s)", a.wait.Round(time.Second))
+	}
+	if a.verdict.class == tickerlake.ClassQuota {
+		b.WriteString("; the provider's quota is used up: fetch later, or less at once (requests_a_minute, concurrency)")
+	}
+	return b.String()
 }
 
 func canceled(name string, err error) error {

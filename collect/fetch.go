@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -23,7 +24,8 @@ const patience = 10
 // the report.
 func (s *Source) Fetch(ctx context.Context, w Window) (Report, error) {
 	report := Report{Source: s.o.Name, Table: s.Table()}
-	symbols, err := s.choose(w)
+	now := s.clock()
+	symbols, err := s.choose(w, now)
 	if err != nil {
 		return report, err
 	}
@@ -40,7 +42,6 @@ func (s *Source) Fetch(ctx context.Context, w Window) (Report, error) {
 		defer own.CloseIdleConnections()
 		transport = own
 	}
-	now := s.clock()
 	r := &run{
 		source: s, window: w, known: known, client: s.client(transport), total: len(symbols),
 		results: make(map[tickerlake.Symbol]Result, len(symbols)),
@@ -104,7 +105,7 @@ func (r *run) all(ctx context.Context, symbols []tickerlake.Symbol, now time.Tim
 	for range r.source.cfg.Concurrency {
 		workers.Go(func() {
 			for t := range tasks {
-				if err := r.task(ctx, t); err != nil {
+				if err := r.parts(ctx, t); err != nil {
 					stop(err)
 				}
 			}
@@ -127,6 +128,28 @@ feed:
 		return err
 	}
 	return nil
+}
+
+// parts carries out a task in what the provider gives at once. A symbol that fails is
+// not asked for further: what is known of it would have a hole.
+func (r *run) parts(ctx context.Context, t task) error {
+	for _, part := range r.source.parts(t) {
+		part.symbols = slices.DeleteFunc(slices.Clone(t.symbols), r.failed)
+		if len(part.symbols) == 0 {
+			return nil
+		}
+		if err := r.task(ctx, part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// failed reports whether a symbol has failed in this fetch.
+func (r *run) failed(symbol tickerlake.Symbol) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.results[symbol].Err != nil
 }
 
 // task asks for its symbols and settles them. If a request for several fails in a
@@ -334,8 +357,11 @@ func (r *run) record(ctx context.Context, t task, a answer, o outcome, documents
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.results[o.symbol] = result
 	r.rows += result.Rows
+	if before, ok := r.results[o.symbol]; ok {
+		result = before.and(result)
+	}
+	r.results[o.symbol] = result
 	if s.o.OnProgress != nil {
 		s.o.OnProgress(Progress{Done: len(r.results), Total: r.total, Rows: r.rows})
 	}
@@ -366,7 +392,7 @@ func (r *run) isDown() (verdict, bool) {
 func watermark(rows []row, s session, at time.Time) (last time.Time) {
 	for i := range rows {
 		r := &rows[i]
-		if r.known && r.values[closeValue] != nil && r.at.After(last) && s.final(r.at, at) {
+		if r.known && r.values[closeValue] != nil && r.at.After(last) && s.over(r, at) {
 			last = r.at
 		}
 	}
@@ -378,11 +404,11 @@ func watermark(rows []row, s session, at time.Time) (last time.Time) {
 func (r *run) joins(t task, symbol tickerlake.Symbol) bool {
 	known := r.known[symbol].Watermark
 	switch {
-	case !r.window.given(), t.from.IsZero():
+	case !r.window.given(), t.begin.IsZero():
 		return true
 	case known.IsZero():
-		return !r.source.since.IsZero() && !t.from.After(r.source.since)
+		return !r.source.since.IsZero() && !t.begin.After(r.source.since)
 	default:
-		return !t.from.After(known)
+		return !t.begin.After(known)
 	}
 }

@@ -21,6 +21,7 @@ type mapping struct {
 	rows     *gojq.Code
 	session  session
 	batch    bool
+	zones    *zones
 }
 
 // A row is one bar as the source said it.
@@ -28,10 +29,12 @@ type row struct {
 	symbol tickerlake.Symbol
 	// values are open, high, low, close, adj_close and volume: nil, string,
 	// json.Number, int, float64 or *big.Int.
-	values   [6]any
-	ts       any // string or nil
-	at       time.Time
-	known    bool // at is the time of the bar
+	values [6]any
+	ts     any // string or nil
+	at     time.Time
+	known  bool // at is the time of the bar
+	// zone is that of the bar's exchange, nil if it is the source's.
+	zone     *time.Location
 	currency string
 	place    int
 }
@@ -59,7 +62,8 @@ func compile(key, src string) (*gojq.Code, error) {
 		gojq.WithFunction("text_class", 0, 0, func(v any, _ []any) any {
 			text, _ := v.(string)
 			return named(textClass(text))
-		}))
+		}),
+		gojq.WithFunction("float32_decimal", 0, 0, func(v any, _ []any) any { return decimalOfFloat32(v) }))
 	if err != nil {
 		return nil, tickerlake.Errorf(tickerlake.Invalid, "collect.Compile", key, "jq: %w", err)
 	}
@@ -74,7 +78,7 @@ func named(c tickerlake.Class) any {
 }
 
 func newMapping(h HTTP, s session) (*mapping, error) {
-	m := &mapping{session: s, batch: h.Batch > 1}
+	m := &mapping{session: s, batch: h.Batch > 1, zones: &zones{}}
 	var err error
 	if m.rows, err = compile("http.rows", h.Rows); err != nil {
 		return nil, err
@@ -144,6 +148,13 @@ func (m *mapping) row(out any, asked map[string]tickerlake.Symbol) (r row, err e
 		return r, err
 	}
 	r.currency, _ = object["currency"].(string)
+	session := m.session
+	if name := object["time_zone"]; name != nil {
+		if r.zone, err = m.zones.find(scalar(name), session.zone); err != nil {
+			return r, fmt.Errorf("time_zone %w", err)
+		}
+		session = session.in(r.zone)
+	}
 	for i, key := range valueFields {
 		if r.values[i] = object[key]; r.values[i] == true || r.values[i] == false {
 			r.values[i] = fmt.Sprint(r.values[i])
@@ -154,7 +165,7 @@ func (m *mapping) row(out any, asked map[string]tickerlake.Symbol) (r row, err e
 	case bool:
 		r.ts = fmt.Sprint(ts)
 	default:
-		text, at, known := m.session.read(ts)
+		text, at, known := session.read(ts)
 		if r.at, r.known = at, known; text == "" {
 			text = scalar(ts)
 		}

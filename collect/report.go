@@ -30,6 +30,16 @@ type Result struct {
 	Err error
 }
 
+// and gives what became of a symbol that was asked for in parts.
+func (r Result) and(next Result) Result {
+	next.From = r.From
+	next.Rows += r.Rows
+	if next.Class == tickerlake.ClassEmpty {
+		next.Class = r.Class
+	}
+	return next
+}
+
 // failures are the errors of the symbols that failed.
 type failures []error
 

@@ -3,9 +3,11 @@ package collect
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -104,6 +106,139 @@ func TestBudget(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestAccount has two sources that share an account, and one that does not.
+func TestAccount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		begun := time.Now()
+		asked := map[string][]time.Duration{}
+		answers := func(r *http.Request) *http.Response {
+			mu.Lock()
+			defer mu.Unlock()
+			who := r.FormValue("symbol")
+			asked[who] = append(asked[who], time.Since(begun))
+			if who == "A1" && len(asked[who]) == 1 {
+				return say(429, "Too Many Requests", "Retry-After", "100")
+			}
+			return say(200, goodBody)
+		}
+		configs := map[string]Config{
+			"a": seed(t, "http://one.invalid", "A1, A2, A3", "retries: 1", "requests_a_minute: 60", "account: mine", "concurrency: 1"),
+			"b": seed(t, "http://two.invalid", "B1, B2, B3", "requests_a_minute: 2", "account: mine", "concurrency: 3"),
+			"c": seed(t, "http://ONE.invalid", "C1"),
+		}
+		budgets := NewBudgets(configs)
+		source := func(name string) *Source {
+			s := (&lake{}).source(t, configs[name], "2021-10-04 09:00", through(answers), func(o *Options) { o.Budgets = budgets })
+			s.backoff = defaultBackoff
+			return s
+		}
+		if _, err := source("a").Fetch(t.Context(), Window{}); err != nil {
+			t.Fatal(err)
+		}
+		// Two a minute, b's limit, also for a: A1 twice (100 s apart), A2, then a minute
+		// after the second of these A3.
+		first := asked["A1"][1]
+		if first < 100*time.Second || first > 101*time.Second || asked["A2"][0] != first || asked["A3"][0] != first+time.Minute {
+			t.Errorf("asked at %v", asked)
+		}
+		var both sync.WaitGroup
+		for _, name := range []string{"b", "c"} {
+			both.Go(func() {
+				if _, err := source(name).Fetch(t.Context(), Window{}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		both.Wait()
+		if asked["C1"][0] != asked["A3"][0] {
+			t.Errorf("another account waited: %v", asked)
+		}
+		all := slices.Concat(asked["A1"], asked["A2"], asked["A3"], asked["B1"], asked["B2"], asked["B3"])
+		slices.Sort(all)
+		for i := 2; i < len(all); i++ {
+			if all[i]-all[i-2] < time.Minute {
+				t.Errorf("three requests within a minute: %v", all)
+			}
+		}
+	})
+}
+
+// TestAskedToWaitLong has a provider that wants an hour: nothing is asked for before it
+// is over, by no source of the account, and nobody waits for that.
+func TestAskedToWaitLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begun, n := time.Now(), 0
+		cfg := seed(t, "http://seed.invalid", "A, B", "retries: 3", "concurrency: 1")
+		budgets := NewBudgets(map[string]Config{"market": cfg})
+		l := &lake{}
+		fetch := func() (Report, error) {
+			s := l.source(t, cfg, "2021-10-04 09:00", func(o *Options) { o.Budgets = budgets }, through(func(*http.Request) *http.Response {
+				if n++; n == 1 {
+					return say(429, "", "Retry-After", begun.Add(time.Hour).UTC().Format(http.TimeFormat))
+				}
+				return say(200, goodBody)
+			}))
+			return s.Fetch(t.Context(), Window{})
+		}
+		report, err := fetch()
+		if n != 1 || report.Requests != 1 || time.Since(begun) > time.Second {
+			t.Errorf("%d requests in %s", n, time.Since(begun))
+		}
+		for _, want := range []string{"A: quota: ", "(it asks to wait 1h0m0s); the provider's quota is used up", "B: quota: not asked for: the provider has asked to wait until " + begun.Add(time.Hour).UTC().Format(time.DateTime) + " UTC"} {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("says %v\nwant %s", err, want)
+			}
+		}
+		time.Sleep(30 * time.Minute)
+		if _, err = fetch(); !errors.Is(err, tickerlake.Full) || n != 1 {
+			t.Errorf("after half an hour: %v, %d requests", err, n)
+		}
+		time.Sleep(26 * time.Minute) // the rest is short enough to wait for
+		if _, err = fetch(); err != nil || n != 3 || time.Since(begun) < time.Hour {
+			t.Errorf("%s later: %v, %d requests", time.Since(begun), err, n)
+		}
+	})
+}
+
+// TestCalledOffWhileWaiting ends a fetch in each of its waits.
+func TestCalledOffWhileWaiting(t *testing.T) {
+	for name, answer := range map[string]*http.Response{
+		"backoff": say(503, ""), "asked to wait": say(503, "", "Retry-After", "200"), "quota": say(429, "", "Retry-After", "200"), "budget": say(200, goodBody),
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			begun := time.Now()
+			time.AfterFunc(100*time.Millisecond, cancel)
+			l := &lake{}
+			s := l.source(t, seed(t, "http://seed.invalid", "A, B", "retries: 3", "requests_a_minute: 1"), "2021-10-04 09:00", through(func(*http.Request) *http.Response { return answer }))
+			s.backoff = defaultBackoff
+			_, err := s.Fetch(ctx, Window{})
+			if !errors.Is(err, tickerlake.Canceled) || time.Since(begun) != 100*time.Millisecond || l.flushed != 0 {
+				t.Errorf("%s: %v after %s", name, err, time.Since(begun))
+			}
+		})
+	}
+}
+
+// TestJitter has waits that lie in the upper half of a doubling span, and differ.
+func TestJitter(t *testing.T) {
+	b := backoff{first: time.Second, most: 30 * time.Second}
+	for n, span := range []time.Duration{1: time.Second, 2: 2 * time.Second, 3: 4 * time.Second, 6: 30 * time.Second, 50: 30 * time.Second} {
+		if span > 0 && (b.after(n, 0) != span/2 || b.after(n, 1) != span || b.after(n, 0.5) != span*3/4) {
+			t.Errorf("repeat %d: %s to %s, want half of %s to all of it", n, b.after(n, 0), b.after(n, 1), span)
+		}
+	}
+	g := &ids{random: rand.Reader}
+	seen := map[float64]bool{}
+	for range 100 {
+		seen[g.fraction()] = true
+	}
+	if len(seen) < 90 {
+		t.Errorf("of 100 fractions %d differ", len(seen))
+	}
 }
 
 // TestSourceIsDown has a provider that fails for everything.

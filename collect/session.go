@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/big"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/tickerlake/tickerlake"
@@ -52,6 +53,38 @@ func parseSessionEnd(s string) (time.Duration, bool, error) {
 		return 0, false, fmt.Errorf(`%q: want a time of day such as "16:00"`, s)
 	}
 	return time.Duration(t.Hour())*time.Hour + time.Duration(t.Minute())*time.Minute, true, nil
+}
+
+// in is the session at an exchange in another zone. When its day ends is not known
+// there: with the next midnight it certainly has.
+func (s session) in(zone *time.Location) session {
+	if zone == nil {
+		return s
+	}
+	s.zone, s.end, s.hasEnd = zone, 0, false
+	return s
+}
+
+// over reports whether the bar of a row was over at the instant at.
+func (s session) over(r *row, at time.Time) bool { return s.in(r.zone).final(r.at, at) }
+
+// zones are time zones that rows name, loaded once each.
+type zones struct{ loaded sync.Map }
+
+// find gives the zone of that name, nil if it is the source's own.
+func (z *zones) find(name string, own *time.Location) (*time.Location, error) {
+	if name == own.String() {
+		return nil, nil
+	}
+	if zone, ok := z.loaded.Load(name); ok {
+		return zone.(*time.Location), nil
+	}
+	zone, err := loadZone(name)
+	if err != nil {
+		return nil, err
+	}
+	z.loaded.Store(name, zone)
+	return zone, nil
 }
 
 // zoneless are the forms of a date and time that name no zone.

@@ -15,6 +15,7 @@ type params struct {
 	from, to time.Time
 	last     time.Time
 	zone     *time.Location
+	interval tickerlake.Interval
 }
 
 // A template is text with places for what a request asks for:
@@ -24,6 +25,7 @@ type params struct {
 //	{from:F}    the beginning of the window
 //	{to:F}      its end, which is not in it
 //	{last:F}    the last bar in it, for an API that includes its end
+//	{interval}  the interval of the bars, such as 1d
 //	{{          a brace
 //
 // F is epoch, epoch_ms, rfc3339 (UTC), or a pattern in the letters that prefixes of
@@ -83,8 +85,10 @@ func (t *template) field(field string) error {
 		at = func(p params) time.Time { return p.to }
 	case "last":
 		at = func(p params) time.Time { return p.last }
+	case "interval":
+		t.parts = append(t.parts, func(p params) string { return string(p.interval) })
 	default:
-		return fmt.Errorf("no field {%s}: there are symbol, symbols, from, to and last", name)
+		return fmt.Errorf("no field {%s}: there are symbol, symbols, from, to, last and interval", name)
 	}
 	t.fields[name] = true
 	if at == nil {

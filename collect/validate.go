@@ -15,6 +15,8 @@ import (
 	"github.com/tickerlake/tickerlake/schedule"
 )
 
+var accountName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,63}$`)
+
 var tableName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
 
 // Validate reports every mistake of a whole configuration at once, as joined
@@ -50,6 +52,9 @@ func (v *validator) source(c Config) {
 		v.add("base_url", "not an address: want http:// or https:// and a host")
 	}
 	v.check(c.Symbols.validate())
+	if c.Account != "" && !accountName.MatchString(c.Account) {
+		v.add("account", "%q cannot name an account: want a name of your own for it, not its key: up to 64 of a-z, 0-9 and . _ -, a letter or digit first", c.Account)
+	}
 	if c.Table != "" && !tableName.MatchString(c.Table) {
 		v.add("table", "%q cannot name a table: want lower-case letters, digits and _, a letter first", c.Table)
 	}
@@ -153,9 +158,28 @@ func (v *validator) http(c Config) {
 	} else if _, err := compile("http.rows", h.Rows); err != nil {
 		v.check(err)
 	}
+	v.spans("http.max_window", h.MaxWindow)
+	v.spans("http.max_age", h.MaxAge)
 	for i, src := range h.Classify {
 		if _, err := compile(fmt.Sprintf("http.classify[%d]", i), src); err != nil {
 			v.check(err)
+		}
+	}
+}
+
+// spans checks spans of time by interval.
+func (v *validator) spans(key string, spans map[string]tickerlake.Duration) {
+	for _, name := range slices.Sorted(maps.Keys(spans)) {
+		interval, err := tickerlake.ParseInterval(name)
+		if err != nil {
+			v.add(key+"."+name, "%w", err)
+			continue
+		}
+		switch d, day := time.Duration(spans[name]), 24*time.Hour; {
+		case d < interval.Duration() || d > 36500*day:
+			v.add(key+"."+name, "%s: want %s to %s", spans[name], tickerlake.Duration(interval.Duration()), tickerlake.Duration(36500*day))
+		case d%interval.Duration() != 0:
+			v.add(key+"."+name, "%s: want a whole number of bars of %s", spans[name], interval)
 		}
 	}
 }

@@ -32,10 +32,12 @@ type task struct {
 	symbols []tickerlake.Symbol
 	// from is zero for all history.
 	from, to time.Time
+	// begin is where the first part of it began, if it is one of several.
+	begin time.Time
 }
 
 // choose gives the symbols of the source that the window is about.
-func (s *Source) choose(w Window) ([]tickerlake.Symbol, error) {
+func (s *Source) choose(w Window, now time.Time) ([]tickerlake.Symbol, error) {
 	symbols, err := s.cfg.Symbols.Resolve(s.o.Dir)
 	if err != nil {
 		return nil, err
@@ -43,6 +45,10 @@ func (s *Source) choose(w Window) ([]tickerlake.Symbol, error) {
 	if !w.From.IsZero() && !w.To.IsZero() && !w.From.Before(w.To) {
 		return nil, tickerlake.Errorf(tickerlake.Invalid, "collect.Fetch", s.o.Name,
 			"the window from %s to %s is empty: want an end after the beginning", w.From.Format(time.RFC3339), w.To.Format(time.RFC3339))
+	}
+	if earliest := s.earliest(now); !w.To.IsZero() && !earliest.IsZero() && !w.To.After(earliest) {
+		return nil, tickerlake.Errorf(tickerlake.Invalid, "collect.Fetch", s.o.Name,
+			"the provider gives bars of %s of the last %s only: want a window that ends after %s", s.cfg.Interval, s.cfg.HTTP.MaxAge[string(s.cfg.Interval)], earliest.Format(time.RFC3339))
 	}
 	for _, symbol := range w.Symbols {
 		if !slices.Contains(symbols, symbol) {
@@ -73,6 +79,9 @@ func (s *Source) bounds(w Window, known tickerlake.Series, now time.Time) (from,
 			from = s.since
 		}
 	}
+	if earliest := s.earliest(now); from.Before(earliest) {
+		from = earliest
+	}
 	if s.session.interval.Daily() {
 		from, to = midnight(from), midnight(to)
 	}
@@ -80,6 +89,30 @@ func (s *Source) bounds(w Window, known tickerlake.Series, now time.Time) (from,
 		from = s.session.last(to)
 	}
 	return from.UTC(), to.UTC()
+}
+
+// earliest is the Ts of the oldest bar that the provider gives, zero if that is not known.
+func (s *Source) earliest(now time.Time) time.Time {
+	_, age := s.cfg.limits()
+	if age == 0 {
+		return time.Time{}
+	}
+	return s.session.next(now.Add(-age))
+}
+
+// parts cuts a task into what the provider gives at once, the oldest first.
+func (s *Source) parts(t task) []task {
+	t.begin = t.from
+	step, _ := s.cfg.limits()
+	if step == 0 || t.from.IsZero() {
+		return []task{t}
+	}
+	var parts []task
+	for to := t.to; t.from.Before(to); t.from = t.to {
+		t.to = tickerlake.Earlier(t.from.Add(step), to)
+		parts = append(parts, t)
+	}
+	return parts
 }
 
 func midnight(t time.Time) time.Time {
@@ -96,6 +129,10 @@ func (s *Source) plan(w Window, symbols []tickerlake.Symbol, known map[tickerlak
 	open := map[[2]int64]int{} // window to its task that has room
 	for _, symbol := range symbols {
 		from, to := s.bounds(w, known[symbol], now)
+		if mark := known[symbol].Watermark; !w.given() && !mark.IsZero() && from.After(s.session.next(s.session.instant(mark))) {
+			s.log.Warn("the provider no longer gives the bars after the last one that is known: they are missing",
+				"symbol", symbol, "last", mark, "from", from)
+		}
 		key := [2]int64{from.Unix(), to.Unix()}
 		if i, ok := open[key]; ok && len(tasks[i].symbols) < s.cfg.HTTP.Batch {
 			tasks[i].symbols = append(tasks[i].symbols, symbol)
@@ -112,7 +149,7 @@ func (s *Source) plan(w Window, symbols []tickerlake.Symbol, known map[tickerlak
 func (s *Source) prepare(ctx context.Context, t task) (*request, params, map[string]tickerlake.Symbol, error) {
 	p := params{
 		from: s.session.instant(t.from), to: s.session.instant(t.to), last: s.session.instant(s.session.last(t.to)),
-		zone: s.session.zone,
+		zone: s.session.zone, interval: s.cfg.Interval,
 	}
 	form := s.window
 	if t.from.IsZero() {

@@ -145,7 +145,7 @@ func TestTemplate(t *testing.T) {
 		symbols []string
 		want    string
 	}{
-		{"sead", nil, `preset: there is no preset "sead": want one of seed, simulated`},
+		{"sead", nil, `preset: there is no preset "sead": want one of seed, simulated, yahoo`},
 		{"seed", []string{"amzn"}, `symbols[0]: symbol "amzn": want "AMZN"`},
 	} {
 		if _, err := config.Template(c.preset, c.symbols); !errors.Is(err, tickerlake.Invalid) || err.Error() != c.want {

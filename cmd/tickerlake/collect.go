@@ -49,7 +49,7 @@ func (p *pipeline) source(name string, progress func(collect.Progress)) (*collec
 	}
 	return collect.New(cfg, collect.Options{
 		Name: name, Dir: p.file.Dir, Sink: p.bars, Watermarks: p.catalog, Clock: p.clock, Transport: transport,
-		Log: p.log, Secrets: p.file.Secrets, OnFetch: p.ops.Fetch, OnProgress: progress,
+		Log: p.log, Secrets: p.file.Secrets, Budgets: p.budgets, OnFetch: p.ops.Fetch, OnProgress: progress,
 	})
 }
 

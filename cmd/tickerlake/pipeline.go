@@ -14,6 +14,7 @@ import (
 	"github.com/tickerlake/tickerlake"
 	"github.com/tickerlake/tickerlake/blob"
 	"github.com/tickerlake/tickerlake/catalog"
+	"github.com/tickerlake/tickerlake/collect"
 	"github.com/tickerlake/tickerlake/config"
 	"github.com/tickerlake/tickerlake/deliver"
 	"github.com/tickerlake/tickerlake/duck"
@@ -38,6 +39,7 @@ type pipeline struct {
 	bars    *stream // nil in a pipeline that reads
 	ops     *opsLog
 	metrics *metrics
+	budgets *collect.Budgets // of the accounts at providers
 
 	// writer is the turn of whoever publishes, or changes the ledger beyond taking from
 	// it; asking, by source, that of whoever asks it, imports having one together.
@@ -79,7 +81,7 @@ func openPipeline(ctx context.Context, file *config.File, clock tickerlake.Clock
 
 // newPipeline is a pipeline of which nothing is open yet.
 func newPipeline(file *config.File, clock tickerlake.Clock, log *slog.Logger) (*pipeline, error) {
-	p := &pipeline{file: file, dir: file.LakeDir(), clock: clock, pace: tickerlake.Pace{Clock: clock}, log: log, metrics: newMetrics(), writer: newTurn(), asking: map[string]turn{imports: newTurn()}}
+	p := &pipeline{file: file, dir: file.LakeDir(), clock: clock, pace: tickerlake.Pace{Clock: clock}, log: log, metrics: newMetrics(), budgets: collect.NewBudgets(file.Sources), writer: newTurn(), asking: map[string]turn{imports: newTurn()}}
 	for name := range file.Sources {
 		p.asking[name] = newTurn()
 	}
