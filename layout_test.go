@@ -22,7 +22,7 @@ var steps = map[string]int{
 
 	"collect": 2, "deliver": 2, "flow": 2, "lake": 2, "query": 2,
 
-	"serve": 3, "duck": 3, "aws": 3, "config": 3,
+	"serve": 3, "backup": 3, "duck": 3, "aws": 3, "config": 3,
 
 	"cmd/tickerlake": 4, "cmd/tickerlake-lambda": 4, "cmd/tickerlake-job": 4,
 }

@@ -92,7 +92,7 @@ passed, 4 a source failed.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return wrongUse(cmd, err) })
 	root.AddCommand(a.fetchCommand(), a.importCommand(), a.runCommand(), a.tidyCommand(), a.rollbackCommand(), a.quarantineCommand(), a.doctorCommand())
 	if a.daemon == nil { // nothing else has to be done by who holds the lake
-		root.AddCommand(a.initCommand(), a.validateCommand(), a.upCommand(), a.serviceCommand(), a.queryCommand(), a.exportCommand(), a.tablesCommand(), a.describeCommand(),
+		root.AddCommand(a.initCommand(), a.validateCommand(), a.upCommand(), a.serviceCommand(), a.backupCommand(), a.restoreCommand(), a.queryCommand(), a.exportCommand(), a.tablesCommand(), a.describeCommand(),
 			a.checkCommand(), a.snapshotsCommand(), a.statusCommand(), a.scheduleCommand(), a.simulateCommand(), a.versionCommand())
 	}
 	return root
