@@ -99,14 +99,13 @@ func (l *Lake) Moment(ctx context.Context, w Waiting) (*Moment, error) {
 // take tries once, and says why there is no moment now.
 func (m *Moment) take(ctx context.Context, w Waiting) (busy string, err error) {
 	l := m.lake
-	runs, err := l.unsettledRuns()
-	if err != nil {
+	if busy, err = m.busy(ctx); err != nil {
 		return "", err
 	}
-	if len(runs) > 0 {
+	if busy != "" {
 		switch release, err := w.Lock(); {
 		case errors.Is(err, tickerlake.Locked):
-			return "run " + runs[0] + " is under way", nil
+			return busy, nil
 		case err != nil:
 			return "", err
 		default:
@@ -121,7 +120,7 @@ func (m *Moment) take(ctx context.Context, w Waiting) (busy string, err error) {
 	}
 	m.Databases, err = l.Catalog.Freeze(ctx, func(ctx context.Context) error {
 		if m.quiet == nil {
-			if runs, err = l.unsettledRuns(); err != nil || len(runs) > 0 {
+			if busy, err = m.busy(ctx); err != nil || busy != "" {
 				return err
 			}
 		}
@@ -136,10 +135,26 @@ func (m *Moment) take(ctx context.Context, w Waiting) (busy string, err error) {
 		return "another program writes to the databases", nil
 	case err != nil:
 		return "", err
-	case m.quiet == nil && len(runs) > 0:
-		return "run " + runs[0] + " is under way", nil
+	case m.quiet == nil:
+		return busy, nil
 	}
 	return "", nil
+}
+
+// busy says what is between its first step and its last.
+func (m *Moment) busy(ctx context.Context) (string, error) {
+	runs, err := m.lake.unsettledRuns()
+	if err != nil {
+		return "", err
+	}
+	if len(runs) > 0 {
+		return "the run " + runs[0] + " is under way", nil
+	}
+	rollbacks, err := m.lake.Catalog.Unsettled(ctx)
+	if err != nil || len(rollbacks) == 0 {
+		return "", err
+	}
+	return "the rollback of " + rollbacks[0].Table + " is under way", nil
 }
 
 // pin opens what may be replaced or removed by a commit.
