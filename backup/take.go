@@ -21,10 +21,10 @@ import (
 type Options struct {
 	Lake   *lake.Lake // a lease on it is held
 	Stream string     // whose delivery log identifies the lake
-	// Lock takes the lock of the lake, or fails with Locked.
-	Lock func() (release func() error, err error)
-	// Longest bounds how long a moment without a run is waited for; Told says so.
+	// Longest bounds how long the end of a run is waited for, which is not if Idle reports
+	// that no program is at work; Told says that it is waited.
 	Longest time.Duration
+	Idle    func() bool
 	Told    func(why string)
 	// Keep is how many generations are kept, the newest; 0: all.
 	Keep     int
@@ -55,7 +55,7 @@ func (f *Folder) Take(ctx context.Context, o Options) (t Taken, err error) {
 		}
 	}()
 	m, err := o.Lake.Moment(ctx, lake.Waiting{
-		Lock: o.Lock, Told: o.Told, Longest: o.Longest,
+		Idle: o.Idle, Told: o.Told, Longest: o.Longest,
 		Beside: func() (err error) {
 			logs, err = pinLogs(filepath.Join(o.Lake.Dir, "log"))
 			return err
@@ -149,18 +149,7 @@ func (c *copier) moment(ctx context.Context, m *lake.Moment, logs map[string]*de
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return failed(op, c.folder.dir, err)
 	}
-	// What others wait for comes first: the lake's lock, then the log of the databases,
-	// which grows for as long as they are pinned.
-	staging, err := m.Staging(ctx)
-	if err != nil {
-		return err
-	}
-	if err := c.copyAll(ctx, staging); err != nil {
-		return err
-	}
-	if err := m.Release(); err != nil {
-		return err
-	}
+	// The databases first: their own logs grow for as long as they are pinned.
 	if err := m.Databases.CopyTo(ctx, dir); err != nil {
 		return err
 	}

@@ -154,7 +154,7 @@ func leaseError(op, path string, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		code = tickerlake.Denied
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EFBIG):
 		code, err = tickerlake.Full, fmt.Errorf("%w (make room on the disk and run the command again)", err)
 	}
 	return &tickerlake.Error{Code: code, Op: op, Name: path, Err: err}

@@ -20,17 +20,16 @@ import (
 // A Moment is a lake at one moment, while others go on writing to it: what would be there
 // if the power had failed then. The databases are pinned, and so are the files that are
 // replaced or go without asking readers; all else that they name stays for as long as a
-// lease from before is held. Folders of runs (staging) are empty at a Moment, unless it
-// is a quiet one.
+// lease from before is held. Of what a run that is under way has left in staging it has
+// what ends the run: it is begun anew, as after a power cut.
 type Moment struct {
 	At        time.Time
 	Databases *catalog.Frozen
 
 	lake   *Lake
 	tables []*table.Table
-	pinned []File          // metadata, checksums, prod.latest
+	pinned []File          // metadata, checksums, prod.latest, candidates
 	before map[string]bool // keys of raw objects that were there shortly before
-	quiet  func() error    // gives the lake's lock back; nil if the moment is not quiet
 }
 
 // A File is what a lake has at a Moment.
@@ -50,37 +49,32 @@ type File struct {
 
 // Waiting is how a Moment is waited for.
 type Waiting struct {
-	// Lock takes the lock of the lake, or fails with Locked: to copy what a run has left
-	// that was cut off.
-	Lock func() (release func() error, err error)
 	// Beside is called at the Moment, which lasts until it returns.
 	Beside func() error
-	// Told is called once if the Moment is to be waited for.
-	Told func(why string)
-	// Longest bounds the wait.
+	// Idle reports whether no program is at work that would end a run.
+	Idle func() bool
+	// Longest bounds the wait for the end of a run; Told is called if there is a wait.
 	Longest time.Duration
+	Told    func(why string)
 }
 
-// busyPause is how long is waited before staging is looked at again.
+// busyPause is how long is waited before it is looked again whether a run has ended.
 const busyPause = 20 * time.Millisecond
 
-// Moment waits until no run is between its first step and its last, and takes hold of the
-// lake as it is then. The caller holds a lease, and closes the Moment. It fails with
-// Unavailable if a run is under way for longer than is waited.
+// Moment takes hold of the lake as it is, between two runs if there is such a moment
+// within the wait. The caller holds a lease, and closes the Moment.
 func (l *Lake) Moment(ctx context.Context, w Waiting) (*Moment, error) {
 	const op = "lake.Moment"
 	limit := time.Now().Add(w.Longest)
 	for told := false; ; {
+		last := !time.Now().Before(limit)
 		m := &Moment{lake: l, before: map[string]bool{}}
-		why, err := m.take(ctx, w)
+		why, err := m.take(ctx, w, last)
 		if err == nil && why == "" {
 			return m, nil
 		}
 		if err = errors.Join(err, m.Close()); err != nil {
 			return nil, err
-		}
-		if time.Now().After(limit) {
-			return nil, tickerlake.Errorf(tickerlake.Unavailable, op, l.Dir, "%s, and there was no moment without one in %s: try again, or wait longer (--wait)", why, w.Longest)
 		}
 		if !told && w.Told != nil {
 			w.Told(why)
@@ -96,49 +90,38 @@ func (l *Lake) Moment(ctx context.Context, w Waiting) (*Moment, error) {
 	}
 }
 
-// take tries once, and says why there is no moment now.
-func (m *Moment) take(ctx context.Context, w Waiting) (busy string, err error) {
+// take takes the moment, or says why it waits for another; not if it is the last.
+func (m *Moment) take(ctx context.Context, w Waiting, last bool) (busy string, err error) {
 	l := m.lake
 	if busy, err = m.busy(ctx); err != nil {
 		return "", err
 	}
-	if busy != "" {
-		switch release, err := w.Lock(); {
-		case errors.Is(err, tickerlake.Locked):
-			return busy, nil
-		case err != nil:
-			return "", err
-		default:
-			m.quiet = release
-		}
+	any := busy == "" || last || w.Idle()
+	if !any {
+		return busy, nil
 	}
+	// What was there before; see objects.
 	if err := l.Raw.Each(ctx, l.Prefix, "", func(o tickerlake.Object) error {
 		m.before[o.Key] = true
 		return nil
 	}); err != nil {
 		return "", err
 	}
+	between := busy == ""
 	m.Databases, err = l.Catalog.Freeze(ctx, func(ctx context.Context) error {
-		if m.quiet == nil {
+		if between && !last {
 			if busy, err = m.busy(ctx); err != nil || busy != "" {
 				return err
 			}
 		}
+		busy = ""
 		m.At = l.now()
 		if err := m.pin(ctx); err != nil {
 			return err
 		}
 		return w.Beside()
 	})
-	switch {
-	case errors.Is(err, tickerlake.Locked):
-		return "another program writes to the databases", nil
-	case err != nil:
-		return "", err
-	case m.quiet == nil:
-		return busy, nil
-	}
-	return "", nil
+	return busy, err
 }
 
 // busy says what is between its first step and its last.
@@ -155,6 +138,21 @@ func (m *Moment) busy(ctx context.Context) (string, error) {
 		return "", err
 	}
 	return "the rollback of " + rollbacks[0].Table + " is under way", nil
+}
+
+// pinCandidates opens what says which revisions a run has published before its bars: who
+// ends the run takes them back.
+func (m *Moment) pinCandidates() error {
+	runs, err := m.lake.unsettledRuns()
+	if err != nil {
+		return err
+	}
+	for _, run := range runs {
+		if err := m.open("s3://staging/"+run+"/candidates.json", nil, true); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // pin opens what may be replaced or removed by a commit.
@@ -209,7 +207,7 @@ func (m *Moment) pin(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return m.pinCandidates()
 }
 
 // open pins the file of a location.
@@ -241,7 +239,7 @@ func pathOf(location string) string { return "buckets/" + strings.TrimPrefix(loc
 
 // Close lets the lake go.
 func (m *Moment) Close() error {
-	errs := []error{m.Release()}
+	var errs []error
 	for _, f := range m.pinned {
 		errs = append(errs, f.Opened.Close())
 	}
@@ -253,40 +251,8 @@ func (m *Moment) Close() error {
 	return errors.Join(errs...)
 }
 
-// Staging lists what a run has left that was cut off, to be copied before Release.
-func (m *Moment) Staging(ctx context.Context) ([]File, error) {
-	if m.quiet == nil {
-		return nil, nil
-	}
-	var out []File
-	root := m.lake.staging("")
-	err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
-		if err != nil || e.IsDir() {
-			return errors.Join(err, ctx.Err())
-		}
-		info, err := e.Info()
-		if err != nil {
-			return err
-		}
-		rest, err := filepath.Rel(m.lake.Dir, path)
-		out = append(out, File{Path: filepath.ToSlash(rest), Size: info.Size(), Modified: info.ModTime()})
-		return err
-	})
-	return out, err
-}
-
-// Release gives the lake's lock back if the moment is a quiet one.
-func (m *Moment) Release() error {
-	if m.quiet == nil {
-		return nil
-	}
-	err := m.quiet()
-	m.quiet = nil
-	return err
-}
-
-// Files lists what the lake has at the moment beside its databases, delivery logs and
-// staging, ordered by path. copied is the catalog opened on a copy of the databases: what
+// Files lists what the lake has at the moment beside its databases and delivery logs,
+// ordered by path. copied is the catalog opened on a copy of the databases: what
 // tidy had given up before is dropped there too, as it may be deleted at any time.
 func (m *Moment) Files(ctx context.Context, copied *catalog.Catalog) ([]File, error) {
 	out := slices.Clone(m.pinned)

@@ -15,8 +15,8 @@ import (
 	"github.com/tickerlake/tickerlake/watch"
 )
 
-// backupWait is how long a moment without a run is waited for if nothing else is said.
-const backupWait = 10 * time.Minute
+// backupWait is how long the end of a run is waited for if nothing else is said.
+const backupWait = time.Minute
 
 // A backupWish is what the flags of backup say.
 type backupWish struct {
@@ -33,8 +33,9 @@ func (a *app) backupCommand() *cobra.Command {
 		Short: "Copy the lake as it is now into a folder, while it goes on",
 		Long: `Copies the lake as it is at one moment into DIR, while tickerlake up, fetch and run go on:
 the tables with all kept snapshots, raw objects, events, the state and what the delivery
-logs hold. The moment is one between two runs; it is waited for. A record that was
-acknowledged before it is in the copy.
+logs hold. A record that was acknowledged before that moment is in the copy. If a run is
+under way its end is waited for, for as long as --wait says; a lake that is restored from
+a moment within a run begins that run anew.
 
 DIR may be on the same disk, better on another. Each backup is a generation in it; what a
 file holds is copied once, so that a generation costs what is new since the last. Every
@@ -70,7 +71,7 @@ all the same, and no generation is pruned.`,
 		},
 	}
 	cmd.Flags().IntVar(&w.keep, "keep", 0, "prune all generations but the newest so many (default: none is pruned)")
-	cmd.Flags().DurationVar(&w.wait, "wait", backupWait, "how long a moment without a run may be waited for")
+	cmd.Flags().DurationVar(&w.wait, "wait", backupWait, "how long the end of a run may be waited for")
 	cmd.Flags().BoolVar(&w.verify, "verify", false, "read the generations back and compare every file with its checksum")
 	cmd.Flags().BoolVar(&w.list, "list", false, "show the generations")
 	cmd.Flags().StringVar(&w.generation, "generation", "", "with --verify, only this one")
@@ -89,13 +90,7 @@ func (a *app) backup(ctx context.Context, p *pipeline, dir string, w backupWish)
 	show, clear := a.showFiles("copying")
 	done, err := folder.Take(ctx, backup.Options{
 		Lake: p.lake, Stream: streamName, Longest: w.wait, Keep: w.keep, Progress: show,
-		Lock: func() (func() error, error) {
-			l, err := lockLake(p.dir, "backup", p.clock())
-			if err != nil {
-				return nil, err
-			}
-			return l.release, nil
-		},
+		Idle: func() bool { return lakeIdle(p.dir) },
 		Told: func(why string) { fmt.Fprintf(a.Stderr, "waiting: %s\n", why) },
 	})
 	clear()

@@ -130,3 +130,13 @@ func diskError(op, path string, err error) error {
 	}
 	return tickerlake.Errorf(code, op, path, "%w%s", err, hint)
 }
+
+// lakeIdle reports whether no process holds the lock of a lake.
+func lakeIdle(dir string) bool {
+	file, err := os.Open(filepath.Join(dir, "lock"))
+	if err != nil {
+		return errors.Is(err, fs.ErrNotExist)
+	}
+	defer file.Close()
+	return syscall.Flock(int(file.Fd()), syscall.LOCK_SH|syscall.LOCK_NB) == nil
+}

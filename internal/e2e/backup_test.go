@@ -162,30 +162,44 @@ func TestKillRestore(t *testing.T) {
 	}
 }
 
-// TestBackupOfARunCutOff backs a lake up whose run was killed, at every step of it: the
-// restored lake takes the run up, and so does the lake itself. And one whose fetch was
-// killed with records in the log.
+// TestBackupOfARunCutOff backs a lake up whose run was killed: nothing is wrong with the
+// restored lake, and it begins the run anew, while the lake itself takes it up. And one
+// whose fetch was killed with records in the log.
 func TestBackupOfARunCutOff(t *testing.T) {
 	c := newCrash(t)
-	for _, k := range kills {
-		if k.command != "run" && !k.acknowledged {
-			continue
-		}
-		n := k.times[len(k.times)-1]
-		t.Run(fmt.Sprintf("%s:%d in %s", k.point, n, k.command), func(t *testing.T) {
+	for _, k := range []kill{
+		{"deliver.batch_logged", "fetch", []int{2}, false},
+		{"deliver.object_put", "fetch", []int{2}, true},
+		{"deliver.notified", "fetch", []int{1}, true},
+		{"crawl.claimed", "run", []int{1}, true},
+		{"clean.split", "run", []int{1}, true},
+		{"optimize.staged", "run", []int{2}, true},
+		{"quality.judged", "run", []int{2}, true},
+		{"publish.revisions", "run", []int{1}, true},
+		{"publish.promoted", "run", []int{1}, true},
+		{"publish.latest", "run", []int{1}, true},
+		{"publish.recorded", "run", []int{1}, true},
+		{"flow.run_ended", "run", []int{1}, true},
+	} {
+		t.Run(fmt.Sprintf("%s:%d in %s", k.point, k.times[0], k.command), func(t *testing.T) {
 			t.Parallel()
 			p := c.lake(t)
 			if k.command == "run" {
 				p.must("fetch")
 			}
-			if o := p.with(fmt.Sprintf("%s=%s:%d", fault.Env, k.point, n)).run(k.command); o.signal != syscall.SIGKILL {
+			if o := p.with(fmt.Sprintf("%s=%s:%d", fault.Env, k.point, k.times[0])).run(k.command); o.signal != syscall.SIGKILL {
 				t.Fatalf("%v\nwant it to be killed at %s", o, k.point)
 			}
 			dir := p.path("backup")
-			p.must("backup", dir)
+			if o := p.want(0, "backup", dir); o.stderr != "" {
+				t.Errorf("%v\nwant it not to wait, nor to complain", o)
+			}
 			q := p.kept(t, dir)
 			for _, x := range []*pipeline{p, q} {
 				x.t = t
+				if !k.acknowledged {
+					x.must("fetch")
+				}
 				x.must("run")
 				c.whole(x)
 			}
