@@ -81,13 +81,14 @@ func insane(text []byte, at int64) string {
 		return err.Error()
 	case len(covers) > maxCovers:
 		return fmt.Sprintf("it has %d covers, more than there may be", len(covers))
-	case at != coveredAt(covers):
-		return "the latest of its covers is another than is said beside them"
 	}
 	for _, c := range covers {
 		if c.To.Before(c.From) {
 			return "a cover ends before it begins"
 		}
+	}
+	if at != coveredAt(covers) {
+		return "the latest of its covers is another than is said beside them"
 	}
 	return ""
 }
