@@ -96,7 +96,7 @@ func TestKillBackup(t *testing.T) {
 				p.must("backup", dir)
 				p.must("backup", dir) // a second generation
 				// Acknowledged, and not an object yet.
-				o := p.with(fault.Env + "=deliver.batch_logged:1").run("fetch", "--log-level", "error")
+				o := p.with(fault.Env+"=deliver.batch_logged:1").run("fetch", "--log-level", "error")
 				if o.signal != syscall.SIGKILL {
 					t.Fatalf("%v\nwant it to be killed", o)
 				}
