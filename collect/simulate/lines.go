@@ -44,6 +44,14 @@ func (m *Market) lines(symbol string, sp span, now time.Time) ([]line, []event, 
 	if !tickerlake.Symbol(symbol).Valid() {
 		return nil, nil, errSymbol
 	}
+	if m.faults.hitsDay(faultDead, symbol, dateOf(now.In(m.zone))) {
+		return nil, nil, errUnknown
+	}
+	return m.alive(symbol, sp, now)
+}
+
+// alive is lines whether the symbol is dead today or not.
+func (m *Market) alive(symbol string, sp span, now time.Time) ([]line, []event, error) {
 	if m.replay != nil {
 		f, ok := m.replay[symbol]
 		if !ok || f.interval != sp.interval {
@@ -86,21 +94,34 @@ func (m *Market) made(s *stock, sp span, now time.Time) ([]line, []event) {
 		last = today
 	}
 	var lines []line
-	next := 0 // the first action after the day
-	s.walk(first, last, func(d day) {
-		for next < len(actions) && !actions[next].date.After(d.date) {
-			next++
-		}
-		open := at(d.date, opens, m.zone)
-		if now.Before(open) {
-			return
-		}
-		b := bars{interval: sp.interval, day: d, open: open, close: at(d.date, closing(d.date), m.zone), split: split[next], paid: paid[next]}
-		for _, l := range b.lines(s, now) {
+	add := func(made ...line) {
+		for _, l := range made {
 			if !l.start.Before(sp.from) && l.start.Before(sp.to) {
 				lines = append(lines, l)
 			}
 		}
+	}
+	next := 0 // the first action after the day
+	// A bar of a date without a session comes with the session before.
+	s.walk(first.AddDate(0, 0, -7), last, func(d day) {
+		for next < len(actions) && !actions[next].date.After(d.date) {
+			next++
+		}
+		b := bars{stock: s, interval: sp.interval, day: d, split: split[next], paid: paid[next],
+			open: at(d.date, opens, m.zone), close: at(d.date, closing(d.date), m.zone)}
+		if now.Before(b.open) {
+			return
+		}
+		if sp.interval.Daily() {
+			add(b.whole(now))
+			for date := d.date.AddDate(0, 0, 1); !date.After(last) && !TradingDay(date); date = date.AddDate(0, 0, 1) {
+				add(b.none(date, at(date, opens, m.zone), at(date, closes, m.zone), now)...)
+			}
+			return
+		}
+		add(b.parts(now)...)
+		start := b.open.Add((b.close.Sub(b.open) + sp.interval.Duration() - 1).Truncate(sp.interval.Duration()))
+		add(b.none(d.date, start, start.Add(sp.interval.Duration()), now)...)
 	})
 	var events []event
 	for i, a := range actions {
@@ -118,39 +139,84 @@ func (m *Market) made(s *stock, sp span, now time.Time) ([]line, []event) {
 
 // bars are those of one length of a day.
 type bars struct {
+	stock       *stock
 	interval    tickerlake.Interval
 	day         day
 	open, close time.Time
 	split, paid float64
 }
 
-func (b bars) lines(s *stock, now time.Time) []line {
-	if b.interval.Daily() {
-		whole := tick{open: b.day.open, high: b.day.high, low: b.day.low, close: b.day.close, volume: b.day.volume}
-		if now.Before(b.close) {
-			whole = join(until(s.minutesOf(b.day), now.Sub(b.open)), 24*60)[0]
-		}
-		l := b.line(whole, 0)
-		l.ends = b.close
-		l.adj = decimal(float64(whole.close) / 100 / b.split * b.paid)
-		return []line{l}
-	}
-	ticks := s.minutesOf(b.day)
+// whole is the bar of the day, as far as it has come.
+func (b bars) whole(now time.Time) line {
+	t := tick{open: b.day.open, high: b.day.high, low: b.day.low, close: b.day.close, volume: b.day.volume}
 	if now.Before(b.close) {
-		ticks = until(ticks, now.Sub(b.open))
+		t = join(until(b.stock.minutesOf(b.day), now.Sub(b.open)), 24*60)[0]
+	}
+	t = b.told(t, b.open, b.close, now)
+	l := b.line(t, 0)
+	l.ends, l.adj = b.close, b.adjusted(t.close)
+	return l
+}
+
+func (b bars) adjusted(c int64) string { return decimal(float64(c) / 100 / b.split * b.paid) }
+
+// parts are the bars of the day that have begun. Those in which nobody trades are null.
+func (b bars) parts(now time.Time) []line {
+	ticks, minutes := b.stock.minutesOf(b.day), int(b.close.Sub(b.open)/time.Minute)
+	if since := now.Sub(b.open); now.Before(b.close) {
+		ticks, minutes = until(ticks, since), int(since/time.Minute)+1
 	}
 	length := int(b.interval.Duration() / time.Minute)
 	ticks = join(ticks, length)
-	lines := make([]line, len(ticks))
+	var lines []line
 	var before int64
-	for i, t := range ticks {
-		l := b.line(t, before)
-		l.start = b.open.Add(time.Duration(t.start) * time.Minute)
-		l.ends = l.start.Add(b.interval.Duration())
-		lines[i] = l
-		before += t.volume
+	for minute := 0; minute < minutes; minute += length {
+		start := b.open.Add(time.Duration(minute) * time.Minute)
+		ends := start.Add(b.interval.Duration())
+		if len(ticks) == 0 || ticks[0].start > minute {
+			lines = append(lines, line{date: b.day.date, start: start, ends: ends, open: "null", high: "null", low: "null", close: "null", adj: "null", volume: "null"})
+			continue
+		}
+		l := b.line(b.told(ticks[0], start, ends, now), before)
+		l.start, l.ends = start, ends
+		lines = append(lines, l)
+		before += ticks[0].volume
+		ticks = ticks[1:]
 	}
 	return lines
+}
+
+// told is a tick as it is told at a time: with a fault it is wrong until it is corrected.
+func (b bars) told(t tick, start, ends, now time.Time) tick {
+	f := b.stock.faults
+	if now.Before(ends) || !f.hits(faultCorrection, b.stock.symbol, string(b.interval), start) {
+		return t
+	}
+	least, most := 2*time.Minute, time.Hour
+	if b.interval.Daily() {
+		least, most = 20*time.Hour, 68*time.Hour
+	}
+	if now.Before(f.later(faultCorrection, b.stock.symbol, string(b.interval), ends, least, most)) {
+		t.close, t.volume = t.open, t.volume*4/5
+	}
+	return t
+}
+
+// none is a bar that is none, if there is one: told from its end on, until it is withdrawn.
+func (b bars) none(date, start, ends, now time.Time) []line {
+	f := b.stock.faults
+	thing := string(b.interval)
+	if now.Before(ends) || !f.hits(faultWithdrawn, b.stock.symbol, thing, noon(date)) ||
+		!now.Before(f.later(faultWithdrawn, b.stock.symbol, thing, ends, 20*time.Hour, 68*time.Hour)) {
+		return nil
+	}
+	c := b.day.close
+	l := b.line(tick{open: c, high: c, low: c, close: c, volume: 100}, 0)
+	l.date, l.start, l.ends = date, start, ends
+	if b.interval.Daily() {
+		l.adj = b.adjusted(c)
+	}
+	return []line{l}
 }
 
 // line adjusts a tick. before is the day's volume before it: parts of shares are carried

@@ -8,11 +8,10 @@
 package simulate
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"slices"
@@ -21,7 +20,6 @@ import (
 	"time"
 
 	"github.com/tickerlake/tickerlake"
-	"github.com/tickerlake/tickerlake/collect"
 )
 
 // zoneName is that of the exchange of made-up symbols and of files of days.
@@ -39,6 +37,12 @@ type Options struct {
 	Currency string
 	// Clock tells what today is; time.Now if nil.
 	Clock tickerlake.Clock
+	// Faults is a list of what goes wrong: NAME[(SYMBOL)][=RATE][@WHEN] with commas
+	// between; see Faults. WHEN is a date, two dates or two times with / between.
+	Faults string
+	// Slow is how long a slow body takes, Hang how long an answer that does not come is
+	// waited for; 3 seconds and 2 minutes if zero.
+	Slow, Hang time.Duration
 }
 
 // A Market answers requests for prices. It is an http.Handler, and an
@@ -53,6 +57,8 @@ type Market struct {
 	currency string
 	mux      *http.ServeMux
 	faults   *faults
+	slow     time.Duration
+	hang     time.Duration
 
 	mu     sync.Mutex
 	stocks map[string]*stock
@@ -88,13 +94,18 @@ func New(o Options) (*Market, error) {
 		says: "seed=" + strconv.FormatUint(o.Seed, 10), mux: http.NewServeMux(),
 		stocks: map[string]*stock{},
 	}
-	if m.currency = o.Currency; m.currency == "" {
-		m.currency = "USD"
-	}
+	m.currency = cmp.Or(o.Currency, "USD")
 	if m.clock == nil {
 		m.clock = time.Now
 	}
+	m.slow, m.hang = cmp.Or(o.Slow, 3*time.Second), cmp.Or(o.Hang, 2*time.Minute)
+	if m.faults, err = newFaults(o.Seed, o.Faults, zone); err != nil {
+		return nil, err
+	}
 	if o.Replay != "" {
+		if name := m.faults.touches(); name != "" {
+			return nil, tickerlake.Errorf(tickerlake.Invalid, "simulate.New", "faults", "%s: the history of files is what they say: leave it out", name)
+		}
 		if m.replay, err = readFolder(o.Replay, m.zone); err != nil {
 			return nil, err
 		}
@@ -102,43 +113,9 @@ func New(o Options) (*Market, error) {
 	}
 	m.mux.HandleFunc("GET /getSingleStockDetails", m.details)
 	m.mux.HandleFunc("GET /getSingleStockDetailsInDepth", m.depth)
-	m.mux.HandleFunc("GET /v8/finance/chart/{symbol}", m.chart)
+	m.mux.HandleFunc("GET "+chartPath+"{symbol}", m.chart)
 	return m, nil
 }
-
-// ServeHTTP answers a request.
-func (m *Market) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set(collect.SimulatedHeader, m.says)
-	m.mux.ServeHTTP(w, r)
-}
-
-// RoundTrip answers a request without a network.
-func (m *Market) RoundTrip(r *http.Request) (*http.Response, error) {
-	if err := r.Context().Err(); err != nil {
-		return nil, err
-	}
-	if r.Body != nil {
-		defer r.Body.Close()
-	}
-	w := &recorder{header: http.Header{}, status: http.StatusOK}
-	m.ServeHTTP(w, r)
-	return &http.Response{
-		Status: strconv.Itoa(w.status) + " " + http.StatusText(w.status), StatusCode: w.status,
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: r, Header: w.header,
-		Body: io.NopCloser(&w.body), ContentLength: int64(w.body.Len()),
-	}, nil
-}
-
-// A recorder keeps an answer in memory.
-type recorder struct {
-	header http.Header
-	status int
-	body   bytes.Buffer
-}
-
-func (w *recorder) Header() http.Header         { return w.header }
-func (w *recorder) WriteHeader(status int)      { w.status = status }
-func (w *recorder) Write(b []byte) (int, error) { return w.body.Write(b) }
 
 // Serve answers requests at a loopback address until ctx is done, then lets those
 // under way end. ready is told the address, with the port that was chosen for :0.
@@ -147,7 +124,8 @@ func (m *Market) Serve(ctx context.Context, addr string, ready func(net.Addr)) e
 	if err != nil {
 		return tickerlake.Errorf(tickerlake.Unavailable, "simulate.Serve", addr, "cannot listen there: %w", err)
 	}
-	server := &http.Server{Handler: m, ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{Handler: m, ReadHeaderTimeout: 10 * time.Second,
+		BaseContext: func(net.Listener) context.Context { return ctx }} // who is made to wait is let go at the end
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(listener) }()
 	if ready != nil {

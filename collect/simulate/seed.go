@@ -30,7 +30,7 @@ func (m *Market) details(w http.ResponseWriter, r *http.Request) {
 	case "true", "True", "1":
 		b = append(b, `{"data":[`...)
 		if len(bars) > 0 {
-			b = appendBar(b, bars[len(bars)-1], false)
+			b = spoilOf(r).bar(b, bars[len(bars)-1], false)
 		}
 		b = append(b, `],"symbol":`...)
 	default:
@@ -63,12 +63,14 @@ func (m *Market) depth(w http.ResponseWriter, r *http.Request) {
 		fail(w, err)
 		return
 	}
+	spoil := spoilOf(r)
+	bars = spoil.lines(bars)
 	b := append(make([]byte, 0, 32+140*len(bars)), `{"data":[`...)
 	for i, bar := range bars {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendBar(b, bar, true)
+		b = spoil.bar(b, bar, true)
 	}
 	write(w, append(b, ']', '}'))
 }
@@ -95,18 +97,18 @@ func (m *Market) daily(symbol string, sp span) ([]line, error) {
 	return lines, err
 }
 
-func appendBar(b []byte, l line, depth bool) []byte {
+func (s spoil) bar(b []byte, l line, depth bool) []byte {
 	b = append(b, '{')
 	if depth {
-		b = append(append(b, `"Adjusted Close":`...), l.adj...)
+		b = s.number(append(b, `"Adjusted Close":`...), l.adj)
 		b = append(b, ',')
 	}
-	b = append(append(b, `"Close":`...), l.close...)
+	b = s.number(append(b, `"Close":`...), l.close)
 	b = l.date.AppendFormat(append(b, `,"Date":"`...), time.DateOnly)
-	b = append(append(b, `","High":`...), l.high...)
-	b = append(append(b, `,"Low":`...), l.low...)
-	b = append(append(b, `,"Open":`...), l.open...)
-	b = append(append(b, `,"Volume":`...), l.volume...)
+	b = s.number(append(b, `","High":`...), l.high)
+	b = s.number(append(b, `,"Low":`...), l.low)
+	b = s.number(append(b, `,"Open":`...), l.open)
+	b = s.number(append(b, `,"Volume":`...), l.volume)
 	return append(b, '}')
 }
 
@@ -114,9 +116,8 @@ func write(w http.ResponseWriter, body []byte) { answer(w, http.StatusOK, body) 
 
 func answer(w http.ResponseWriter, status int, body []byte) {
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // a client that left is no concern of the market
+	_, _ = w.Write(body) // into memory
 }
 
 // fail answers as the seed's API does: with status 200 and the code as text.

@@ -162,7 +162,7 @@ func (s *stock) action(before state, date time.Time) (action, bool) {
 	n := s.events.of(date)
 	u := n.unit()
 	splits := before.price > dear && u < dearShare || before.price < cheap && u < cheapShare
-	if splits || s.faults.hits(faultSplit, s.symbol, date) {
+	if splits || s.faults.hitsDay(faultSplit, s.symbol, date) {
 		forward := [][2]int64{{2, 1}, {2, 1}, {3, 1}, {3, 2}, {4, 1}}
 		backward := [][2]int64{{1, 2}, {1, 4}, {1, 5}}
 		ratio := forward[n.below(len(forward))]
@@ -171,7 +171,7 @@ func (s *stock) action(before state, date time.Time) (action, bool) {
 		}
 		return action{date: date, num: ratio[0], den: ratio[1], factor: 1}, true
 	}
-	if s.payer && s.pays(date) || s.faults.hits(faultDividend, s.symbol, date) {
+	if s.payer && s.pays(date) || s.faults.hitsDay(faultDividend, s.symbol, date) {
 		amount := int64(float64(float64(before.close)*s.yield*n.between(0.8, 1.2)) + 0.5)
 		if amount > 0 && amount < before.close/4 {
 			return action{date: date, amount: amount, factor: 1 - float64(amount)/float64(before.close)}, true

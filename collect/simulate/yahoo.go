@@ -13,6 +13,9 @@ import (
 	"github.com/tickerlake/tickerlake"
 )
 
+// chartPath is that of the chart API; a symbol follows.
+const chartPath = "/v8/finance/chart/"
+
 // yahooIntervals are those of Yahoo's chart API that are ours too.
 var yahooIntervals = map[string]tickerlake.Interval{
 	"1m": tickerlake.Minute, "5m": tickerlake.Minutes5, "15m": tickerlake.Minutes15,
@@ -50,7 +53,7 @@ func (m *Market) chart(w http.ResponseWriter, r *http.Request) {
 	if wanted := r.FormValue("events"); !strings.Contains(wanted, "div") && !strings.Contains(wanted, "split") {
 		events = nil
 	}
-	write(w, m.appendChart(r.PathValue("symbol"), sp, lines, events, now))
+	write(w, m.appendChart(r.PathValue("symbol"), sp, lines, events, now, spoilOf(r)))
 }
 
 // readSpan reads what a request asks for.
@@ -106,9 +109,9 @@ func failChart(w http.ResponseWriter, err error) {
 }
 
 // appendChart writes the one result of an answer.
-func (m *Market) appendChart(symbol string, sp span, lines []line, events []event, now time.Time) []byte {
+func (m *Market) appendChart(symbol string, sp span, lines []line, events []event, now time.Time, spoil spoil) []byte {
 	daily := sp.interval.Daily()
-	lines, stamps := m.stamp(lines, daily, now)
+	lines, stamps := m.stamp(spoil.lines(lines), daily, now)
 	zone := m.zone
 	if m.replay != nil && !daily {
 		zone = time.UTC // the files do not say which exchange it is
@@ -153,9 +156,9 @@ func (m *Market) appendChart(symbol string, sp span, lines []line, events []even
 					b = append(b, ',')
 				}
 				if v := c.of(&lines[j]); c.name == "volume" {
-					b = append(b, v...)
+					b = spoil.number(b, v)
 				} else {
-					b = appendNoisy(b, v)
+					b = spoil.number(b, noisy(v))
 				}
 			}
 			b = append(b, ']')
@@ -203,7 +206,7 @@ func (m *Market) appendMeta(b []byte, symbol string, interval tickerlake.Interva
 		Currency: m.currency, Symbol: symbol, Exchange: "NYQ", Instrument: "EQUITY", Offset: offset, ZoneShort: short,
 		Zone: zone.String(), PriceHint: 2, Granularity: string(interval),
 	}
-	if n := len(lines) - 1; n >= 0 {
+	if n := len(lines) - 1; n >= 0 && lines[n].close != "null" {
 		meta.MarketTime, meta.Price = stamps[n].Unix(), json.RawMessage(lines[n].close)
 	}
 	text, _ := json.Marshal(meta) // numbers and text never fail
@@ -216,7 +219,7 @@ func appendEvents(b []byte, events []event) []byte {
 		if e.num > 0 {
 			split = fmt.Appendf(split, `,"%d":{"date":%[1]d,"numerator":%d.0,"denominator":%d.0,"splitRatio":"%[2]d:%[3]d"}`, e.at.Unix(), e.num, e.den)
 		} else {
-			paid = fmt.Appendf(paid, `,"%d":{"amount":%s,"date":%[1]d}`, e.at.Unix(), appendNoisy(nil, e.paid))
+			paid = fmt.Appendf(paid, `,"%d":{"amount":%s,"date":%[1]d}`, e.at.Unix(), noisy(e.paid))
 		}
 	}
 	if len(paid)+len(split) == 0 {
@@ -235,23 +238,20 @@ func appendEvents(b []byte, events []event) []byte {
 	return append(b, '}')
 }
 
-// appendNoisy writes a number as Yahoo does, which keeps prices as float32 and writes all
-// the digits of that. A number that a float32 is too short for is written as it is.
-func appendNoisy(b []byte, text string) []byte {
+// noisy writes a number as Yahoo does, which keeps prices as float32 and writes all the
+// digits of that. A number that a float32 is too short for is written as it is.
+func noisy(text string) string {
 	v, err := strconv.ParseFloat(text, 64)
 	if err != nil {
-		return append(b, text...) // null
+		return text // null
 	}
 	kept := float32(v)
 	if back, _ := strconv.ParseFloat(strconv.FormatFloat(float64(kept), 'g', -1, 32), 64); back != v || math.IsInf(float64(kept), 0) {
-		return append(b, text...)
+		return text
 	}
-	begin := len(b)
-	b = strconv.AppendFloat(b, float64(kept), 'f', -1, 64)
-	for _, c := range b[begin:] {
-		if c == '.' {
-			return b
-		}
+	text = strconv.FormatFloat(float64(kept), 'f', -1, 64)
+	if !strings.Contains(text, ".") {
+		text += ".0"
 	}
-	return append(b, ".0"...)
+	return text
 }

@@ -92,15 +92,19 @@ func charted(t testing.TB, m http.Handler, symbol, interval, from, to string) ch
 func (c chart) rows(t testing.TB) []row {
 	t.Helper()
 	q := c.Indicators.Quote[0]
-	rows := make([]row, len(c.Timestamp))
+	var rows []row
 	for i, at := range c.Timestamp {
+		if q.Open[i] == nil && q.High[i] == nil && q.Low[i] == nil && q.Close[i] == nil && q.Volume[i] == nil {
+			continue // nobody traded
+		}
 		if q.Open[i] == nil || q.High[i] == nil || q.Low[i] == nil || q.Close[i] == nil || q.Volume[i] == nil {
 			t.Fatalf("row %d has a hole", i)
 		}
-		rows[i] = row{at: time.Unix(at, 0).In(newYork), open: *q.Open[i], high: *q.High[i], low: *q.Low[i], close: *q.Close[i], volume: *q.Volume[i]}
+		r := row{at: time.Unix(at, 0).In(newYork), open: *q.Open[i], high: *q.High[i], low: *q.Low[i], close: *q.Close[i], volume: *q.Volume[i]}
 		if len(c.Indicators.AdjClose) > 0 {
-			rows[i].adj = *c.Indicators.AdjClose[0].AdjClose[i]
+			r.adj = *c.Indicators.AdjClose[0].AdjClose[i]
 		}
+		rows = append(rows, r)
 	}
 	return rows
 }
