@@ -27,6 +27,22 @@ func (c *Catalog) Publications(ctx context.Context) (map[string]Numbered, error)
 	return out, err
 }
 
+// Fed gives, of each table, the last publication whose rows are in it. standing reports
+// whether those of publication seq are in a table, and nothing that a rollback has taken
+// back is still to be published again.
+func (c *Catalog) Fed(ctx context.Context, seq int64) (fed map[string]int64, standing bool, err error) {
+	fed = map[string]int64{}
+	err = c.query(ctx, "catalog.Fed", func(rows *sql.Rows) error {
+		var table string
+		var last int64
+		var its bool
+		err := rows.Scan(&table, &last, &its)
+		fed[table], standing = last, standing || its
+		return err
+	}, "SELECT tbl, max(born), max(born = ? AND NOT EXISTS (SELECT 1 FROM objects WHERE replay IS NOT NULL)) FROM feeds WHERE born IS NOT NULL GROUP BY tbl", seq)
+	return fed, standing, err
+}
+
 // Garbage lists the files that nothing needs, and since when.
 func (c *Catalog) Garbage(ctx context.Context) (map[string]time.Time, error) {
 	out := map[string]time.Time{}

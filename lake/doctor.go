@@ -63,6 +63,12 @@ type doctor struct {
 	quiet  bool
 	found  []Finding
 	broken map[string]bool // tables whose main has a file that is damaged
+	// missing counts the series of tables that catalog.db does not have, unread has what
+	// was found of metadata that cannot be read; apart are tables of which catalog.db and
+	// state.db tell different times.
+	missing map[string]int
+	unread  map[string]Finding
+	apart   map[string]bool
 }
 
 // An Examination says how a lake is to be examined.
@@ -71,6 +77,8 @@ type Examination struct {
 	Deep bool
 	// Quiet says that no run can be under way, since the caller holds the lock.
 	Quiet bool
+	// Changed is the newest run that has published and changed rows; empty if none has.
+	Changed string
 }
 
 // Examine compares what the lake says of itself with what is there: each file that a
@@ -78,8 +86,9 @@ type Examination struct {
 // what state.db says of series and revisions with the rows of prod. It changes nothing.
 // A run that publishes meanwhile is not taken for damage.
 func (l *Lake) Examine(ctx context.Context, e Examination) ([]Finding, error) {
-	d := &doctor{Lake: l, deep: e.Deep, quiet: e.Quiet, broken: map[string]bool{}}
-	for _, step := range []func(context.Context) error{d.databases, d.tables, d.latest, d.objects, d.events, d.rows} {
+	d := &doctor{Lake: l, deep: e.Deep, quiet: e.Quiet, broken: map[string]bool{}, missing: map[string]int{}, unread: map[string]Finding{}, apart: map[string]bool{}}
+	ages := func(ctx context.Context) error { return d.ages(ctx, e.Changed) }
+	for _, step := range []func(context.Context) error{d.databases, d.tables, ages, d.latest, d.objects, d.events, d.rows} {
 		if err := step(ctx); err != nil {
 			return d.found, err
 		}
@@ -125,18 +134,12 @@ func (d *doctor) tables(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	missing := map[string]int{}
 	for _, s := range series {
 		for _, name := range []string{s.Table, s.Table + revisionsSuffix} {
 			if !slices.Contains(names, name) {
-				missing[name]++
+				d.missing[name]++
 			}
 		}
-	}
-	for name, n := range missing {
-		f := d.wrong("table", "catalog.db", "has no table %s, of which %d series are published", name, n)
-		f.Advice = "put back a copy of catalog.db"
-		d.find(f)
 	}
 	for _, name := range names {
 		if err := d.table(ctx, name); err != nil {

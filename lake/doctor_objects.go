@@ -29,6 +29,10 @@ func (d *doctor) objects(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	garbage, err := d.Catalog.Garbage(ctx)
+	if err != nil {
+		return err
+	}
 	moved := 0
 	for _, e := range entries {
 		if err := ctx.Err(); err != nil {
@@ -44,6 +48,8 @@ func (d *doctor) objects(ctx context.Context) error {
 		switch {
 		case e.State == catalog.Damaged:
 			continue // known, and nothing of it is used
+		case errors.Is(err, os.ErrNotExist) && !garbage[rawLocation(e.Key)].IsZero():
+			continue // tidy was cut off: it forgets the object with its next run
 		case errors.Is(err, os.ErrNotExist):
 			problem = errors.New("the object is missing")
 		case err != nil:

@@ -33,8 +33,10 @@ func (d *doctor) rows(ctx context.Context) error {
 		if strings.HasSuffix(name, revisionsSuffix) || d.broken[name] {
 			continue
 		}
-		if err := d.series(ctx, name, tables[name]); err != nil {
-			return err
+		if !d.apart[name] {
+			if err := d.series(ctx, name, tables[name]); err != nil {
+				return err
+			}
 		}
 		if d.broken[name+revisionsSuffix] {
 			continue
@@ -74,6 +76,10 @@ func (d *doctor) series(ctx context.Context, name string, series map[string]tick
 			off = append(off, d.wrong("series", where, "%s has %d rows, and state.db does not have the series", symbol, n))
 		case last.After(s.Last):
 			off = append(off, d.wrong("series", where, "the last bar of %s is of %s, state.db says %s", symbol, last.Format(time.DateTime), s.Last.Format(time.DateTime)))
+		case s.Last.After(last):
+			f := d.wrong("series", where, "the last bar of %s is of %s, state.db says that it is published until %s", symbol, last.Format(time.DateTime), s.Last.Format(time.DateTime))
+			f.Advice = "if catalog.db was put back from an older copy, put back the newer one; if not, tickerlake fetch SOURCE --from asks the source again"
+			off = append(off, f)
 		case r[4] != r[5]:
 			off = append(off, d.wrong("series", where, "%s has rows of the sources %v and %v", symbol, r[4], r[5]))
 		case source != s.Source:

@@ -35,7 +35,7 @@ func (d *doctor) table(ctx context.Context, name string) error {
 		d.broken[name] = true
 		f := d.wrong("metadata", d.prod()+"."+name, "%s", err)
 		f.Advice = "put back a copy of the file; the other tables can be read"
-		d.find(f)
+		d.unread[name] = f // ages may know more of it
 		return nil
 	case err != nil:
 		return err

@@ -84,7 +84,7 @@ func (l *Lake) Rollback(ctx context.Context, name string, snapshot int64) (Rolle
 	fault.Point("rollback.begun")
 	started := l.now()
 	r, err := l.Catalog.TakeBack(ctx, catalog.Rollback{
-		Table: name, Run: "rollback-" + started.Format("20060102t150405-000000"), Snapshot: snapshot, Seq: done.To.Seq,
+		Table: name, Run: rollbackID(name, started), Snapshot: snapshot, Seq: done.To.Seq,
 		Reason: fmt.Sprintf("rollback of %s to snapshot %d", done.Table, snapshot), Started: started, Plan: plan,
 	})
 	if err != nil {
@@ -93,6 +93,11 @@ func (l *Lake) Rollback(ctx context.Context, name string, snapshot int64) (Rolle
 	fault.Point("rollback.decided")
 	done.Held, done.Paused = append(done.Held, r.Held...), append(done.Paused, r.Sources()...)
 	return done, l.finishRollback(ctx, r)
+}
+
+// rollbackID is the id of a rollback in ops.runs: of two tables at one moment there are two.
+func rollbackID(table string, at time.Time) string {
+	return "rollback-" + strings.Replace(at.Format("20060102t150405.000000"), ".", "-", 1) + "-" + table
 }
 
 // FinishRollbacks does what is left of rollbacks that were cut off, and returns them.

@@ -382,6 +382,15 @@ func TestTidyRetainsRaw(t *testing.T) {
 			t.Errorf("a reader has it open: %v", err)
 		}
 	}
+	// A tidy that is cut off between the file and the ledger leaves nothing that is wrong.
+	cutOff, err := f.raw.Path(old[0].Key)
+	f.must(err)
+	f.must(os.Remove(cutOff))
+	for _, x := range f.examined(false) {
+		if x.What == "raw object" && strings.HasSuffix(x.Where, old[0].Key) {
+			t.Errorf("the doctor finds %+v", x)
+		}
+	}
 	f.must(lease.Release())
 	f.want("deleted", lineOf(f.tidy(lake.TidyOptions{}), "raw.bars").FilesDeleted, 4)
 	for _, e := range old {

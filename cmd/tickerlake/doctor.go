@@ -30,7 +30,7 @@ need nothing to be done, do not count.
 
 --repair does what is safe, under the lake's lock: it takes a table with a damaged file
 back to the newest whole snapshot (what came since is held, and brought anew by tickerlake
-run --release), marks damaged raw objects so that their sources are asked again, moves
+run --release), has an older copy of catalog.db name the newest metadata of its tables, marks damaged raw objects so that their sources are asked again, moves
 damaged events aside, renews prod.latest, and drops candidates of runs that are over. What
 it does not understand it leaves alone.`,
 		Example: "  tickerlake doctor\n  tickerlake doctor --deep --json\n  tickerlake doctor --repair",
@@ -127,10 +127,24 @@ func examineLogs(dir string) ([]lake.Finding, error) {
 	return out, nil
 }
 
+// runsLookedAt bounds how far back doctor looks for a run that has changed rows.
+const runsLookedAt = 1000
+
 // examine looks at the lake, and at what the runs say.
 func (p *pipeline) examine(ctx context.Context, out *examined, e lake.Examination) error {
-	if _, err := flow.NewStore(ctx, p.catalog.DB()); err != nil {
+	store, err := flow.NewStore(ctx, p.catalog.DB())
+	if err != nil {
 		return err
+	}
+	runs, err := store.Runs(ctx, mainWorkflow, runsLookedAt)
+	if err != nil {
+		return err
+	}
+	for _, r := range runs {
+		if c := r.Counts; r.State == flow.RunCompleted && c.Inserted+c.Replaced+c.Removed > 0 {
+			e.Changed = r.ID
+			break
+		}
 	}
 	found, err := p.lake.Examine(ctx, e)
 	out.Findings = append(out.Findings, found...)

@@ -114,6 +114,10 @@ func (p *pipeline) lend(ctx context.Context, command string) error {
 		return err
 	}
 	if _, err := os.Stat(filepath.Join(p.dir, "state.db")); err != nil {
+		if _, err := os.Stat(filepath.Join(p.dir, "catalog.db")); err == nil {
+			return tickerlake.Errorf(tickerlake.Damaged, "open the lake", filepath.Join(p.dir, "state.db"),
+				"it is gone, and the tables are there: put back a copy with its -wal file; without one, tickerlake run reads all raw objects again, which changes no row that is published")
+		}
 		return tickerlake.Errorf(tickerlake.NotFound, "open the lake", p.dir, "there is no lake yet: run tickerlake fetch and tickerlake run first")
 	}
 	if err := migrateLake(ctx, p.dir, version, command, p.clock); err != nil {

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,15 +12,17 @@ import (
 
 // examined is what tickerlake doctor --json prints.
 type examined struct {
-	Findings []struct {
-		Severity string `json:"severity"`
-		What     string `json:"what"`
-		Where    string `json:"where"`
-		Problem  string `json:"problem"`
-		Remedy   string `json:"remedy"`
-		Repaired string `json:"repaired"`
-	} `json:"findings"`
-	Wrong int `json:"wrong"`
+	Findings []finding `json:"findings"`
+	Wrong    int       `json:"wrong"`
+}
+
+type finding struct {
+	Severity string `json:"severity"`
+	What     string `json:"what"`
+	Where    string `json:"where"`
+	Problem  string `json:"problem"`
+	Remedy   string `json:"remedy"`
+	Repaired string `json:"repaired"`
 }
 
 func (p *pipeline) doctor(args ...string) (x examined, status int) {
@@ -222,4 +225,143 @@ func TestLocksAndNotesAreOnlyThat(t *testing.T) {
 	p.must("tidy")
 	p.sameAs("bars_1d", without(formatMarket(3), "CCC", 4))
 	p.healthy()
+}
+
+// TestDatabasesOfTwoTimes: state.db or catalog.db is put back from an older copy, or is
+// gone. The doctor says which is older, and what it says to do loses and doubles nothing.
+func TestDatabasesOfTwoTimes(t *testing.T) {
+	t.Parallel()
+	m := newMarket(t, formatMarket(0))
+	p := newPipeline(t, formatFile).with("MARKET=" + m.URL)
+	p.must("fetch")
+	p.must("run")
+	older, recent := p.copyOf(t), ""
+	p.write("DDD.csv", "Datetime,Close\n2024-01-02T15:00:00Z,1\n")
+	p.must("import", "DDD.csv", "--interval", "1m", "--run")
+	for stage := 1; stage < 4; stage++ {
+		recent = p.copyOf(t)
+		m.set(formatMarket(stage))
+		p.must("fetch")
+		p.must("run")
+	}
+	newer := p.copyOf(t)
+	p.healthy()
+	told := p.told()
+	named := func(where, problem string) {
+		t.Helper()
+		x, status := p.doctor()
+		if status != 1 || !slices.ContainsFunc(x.Findings, func(f finding) bool {
+			return f.Severity == "wrong" && strings.HasSuffix(f.Where, where) && strings.Contains(f.Problem, problem)
+		}) {
+			t.Errorf("doctor ends with %d and does not say that %s: %+v", status, problem, x)
+		}
+	}
+	as := func(what string, rows [][]string) {
+		t.Helper()
+		if !slices.EqualFunc(p.told(), rows, slices.Equal) {
+			t.Errorf("%s: the tables have %v, want %v", what, p.told(), rows)
+		}
+		if n := p.value("SELECT count(*) FROM bars_1m"); n != "1" {
+			t.Errorf("%s: there are %s minutes, want 1", what, n)
+		}
+	}
+
+	for what, put := range map[string]func() string{
+		"an older state.db": func() string { p.putBack(t, older, "state.db*"); return "it is older than the tables" },
+		"no state.db":       func() string { return "it is gone, and the tables are there" },
+	} {
+		p.putBack(t, newer, "*.db*")
+		before := p.still()
+		p.remove(t, "state.db*")
+		named("state.db", put())
+		p.must("run")
+		p.unchangedSince(before)
+		p.healthy()
+		as(what, told)
+		p.must("fetch")
+		p.must("run")
+		as(what+", then a fetch", told)
+		p.healthy()
+	}
+
+	for what, put := range map[string]func(){
+		"a much older catalog.db": func() { p.putBack(t, older, "catalog.db*") },
+		"an older catalog.db":     func() { p.putBack(t, recent, "catalog.db*") },
+		"no catalog.db":           func() {},
+	} {
+		p.putBack(t, newer, "*.db*")
+		before := p.still()
+		p.remove(t, "catalog.db*")
+		put()
+		named(".bars_1d", "catalog.db is older than it")
+		if what != "an older catalog.db" {
+			named(".bars_1m", "catalog.db is older than it")
+		}
+		p.must("doctor", "--repair")
+		p.healthy()
+		p.unchangedSince(before)
+		as(what, told)
+		p.must("fetch")
+		p.must("run")
+		as(what+", then a fetch", told)
+		p.healthy()
+	}
+
+	// What tidy has deleted meanwhile is made again.
+	p.putBack(t, newer, "*.db*")
+	p.putBack(t, recent, "catalog.db*")
+	p.must("tidy")
+	named(".bars_1d", "catalog.db is older than state.db")
+	p.must("doctor", "--repair")
+	p.healthy()
+	p.must("run", "--release")
+	as("an older catalog.db, and a tidied lake", told)
+	p.healthy()
+}
+
+// copyOf copies the databases of the lake.
+func (p *pipeline) copyOf(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, path := range p.filesOf("*.db*") {
+		text, err := os.ReadFile(path)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, filepath.Base(path)), text, 0o644)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// putBack puts copied files in the place of those of the lake.
+func (p *pipeline) putBack(t *testing.T, dir, pattern string) {
+	t.Helper()
+	p.remove(t, pattern)
+	copies, err := filepath.Glob(filepath.Join(dir, pattern))
+	if err != nil || len(copies) == 0 {
+		t.Fatalf("%s: %v, %v", pattern, copies, err)
+	}
+	for _, path := range copies {
+		text, err := os.ReadFile(path)
+		if err == nil {
+			err = os.WriteFile(p.path("lake", filepath.Base(path)), text, 0o644)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// remove removes databases of the lake.
+func (p *pipeline) remove(t *testing.T, pattern string) {
+	t.Helper()
+	there, err := filepath.Glob(p.path("lake", pattern))
+	for _, path := range there {
+		err = errors.Join(err, os.Remove(path))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 }
