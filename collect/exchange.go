@@ -25,10 +25,13 @@ const maxWait = 5 * time.Minute
 
 // An answer is what came of a request.
 type answer struct {
-	verdict  verdict
-	parts    map[string]verdict // by the upper case of the provider's spelling
-	rows     []row
-	at       time.Time // when it was complete
+	verdict verdict
+	parts   map[string]verdict // by the upper case of the provider's spelling
+	rows    []row
+	at      time.Time // when it was complete
+	// sent is when it was asked for. The provider has put it together at some time
+	// between the two: a bar that was not over when it was asked for may not be whole.
+	sent     time.Time
 	wait     time.Duration
 	madeUp   bool
 	attempts int
@@ -113,6 +116,7 @@ func (s *Source) attempt(ctx context.Context, client *http.Client, form *request
 	if err != nil {
 		return answer{}, tickerlake.Errorf(tickerlake.Invalid, "collect.Fetch", s.o.Name, "the request cannot be made: %s", s.redact.text(err.Error()))
 	}
+	sent := s.clock().UTC()
 	res, err := client.Do(req)
 	if err != nil {
 		return s.failed(limited, err, "no answer"), nil
@@ -120,7 +124,7 @@ func (s *Source) attempt(ctx context.Context, client *http.Client, form *request
 	defer res.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(res.Body, s.cfg.MaxBytes+1))
 	at := s.clock().UTC().Truncate(time.Microsecond)
-	a := answer{at: at, wait: retryAfter(res.Header.Get("Retry-After"), time.Now()), madeUp: strings.HasPrefix(res.Header.Get(SimulatedHeader), "seed")}
+	a := answer{at: at, sent: sent, wait: retryAfter(res.Header.Get("Retry-After"), time.Now()), madeUp: strings.HasPrefix(res.Header.Get(SimulatedHeader), "seed")}
 	switch {
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		a.verdict = verdict{class: tickerlake.ClassMalformed, cut: true, message: fmt.Sprintf("%v: %d bytes came, with status %d", errCut, len(body), res.StatusCode)}

@@ -296,7 +296,7 @@ func (r *run) settle(ctx context.Context, t task, a answer, list []outcome) erro
 			continue
 		}
 		before := *pack
-		if err := pack.add(o.rows, s.session, a.at, newOrigin(o.id, a.at)); err != nil {
+		if err := pack.add(o.rows, s.session, a.sent, newOrigin(o.id, a.at)); err != nil {
 			*pack = before
 			o.verdict = verdict{class: tickerlake.ClassMalformed, message: err.Error()}
 		}
@@ -335,7 +335,7 @@ func (r *run) record(ctx context.Context, t task, a answer, o outcome, documents
 		if s.o.Watermarks != nil && r.joins(t, o.symbol) {
 			series := tickerlake.Series{
 				Table: s.Table(), Symbol: o.symbol, Source: documents.keys["source"], Basis: s.cfg.Basis,
-				Currency: o.currency, Interval: s.cfg.Interval, Watermark: watermark(o.rows, s.session, a.at),
+				Currency: o.currency, Interval: s.cfg.Interval, Watermark: watermark(o.rows, s.session, a.sent),
 			}
 			if err := s.o.Watermarks.Pending(ctx, o.id, series); err != nil {
 				return fmt.Errorf("%s: keeping the watermark of %s: %w", s.o.Name, o.symbol, err)

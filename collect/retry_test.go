@@ -241,6 +241,30 @@ func TestJitter(t *testing.T) {
 	}
 }
 
+// TestFinalWhenAskedFor has an answer that takes long: a bar that was not over when it
+// was asked for may not be whole, though it is over when the answer is there.
+func TestFinalWhenAskedFor(t *testing.T) {
+	now := clockAt("2021-10-01 15:59")()
+	l := &lake{}
+	s := l.source(t, seed(t, "http://seed.invalid", "AAPL", "settle: 0 seconds"), "2021-10-01 15:59",
+		func(o *Options) { o.Clock = func() time.Time { return now } },
+		through(func(*http.Request) *http.Response {
+			now = now.Add(2 * time.Minute)
+			return say(200, goodBody)
+		}))
+	for i, want := range []string{`"final":false,"fetched_at":"2021-10-01T20:01:00.000000Z"`, `"final":true,"fetched_at":"2021-10-01T20:03:00.000000Z"`} {
+		if _, err := s.Fetch(t.Context(), Window{}); err != nil {
+			t.Fatal(err)
+		}
+		if len(l.docs) != i+1 || !strings.Contains(l.docs[i], want) {
+			t.Errorf("%v, want %s", l.docs, want)
+		}
+		if known := !l.series["AAPL"].Watermark.IsZero(); known != (i == 1) {
+			t.Errorf("watermark %v", l.series)
+		}
+	}
+}
+
 // TestSourceIsDown has a provider that fails for everything.
 func TestSourceIsDown(t *testing.T) {
 	var n atomic.Int64

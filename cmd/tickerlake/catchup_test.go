@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path"
 	"path/filepath"
 	"sync/atomic"
 	"testing"
@@ -25,7 +26,7 @@ func TestCatchingUp(t *testing.T) {
 	var dead atomic.Value
 	dead.Store("")
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Query().Get("symbol") == dead.Load() {
+		if path.Base(r.URL.Path) == dead.Load() {
 			http.Error(w, "no", http.StatusNotFound)
 			return
 		}
