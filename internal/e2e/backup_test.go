@@ -168,6 +168,7 @@ func TestKillRestore(t *testing.T) {
 func TestBackupOfARunCutOff(t *testing.T) {
 	c := newCrash(t)
 	for _, k := range []kill{
+		{"collect.put", "fetch", []int{3}, true}, // acknowledged, and in the log alone
 		{"deliver.batch_logged", "fetch", []int{2}, false},
 		{"deliver.object_put", "fetch", []int{2}, true},
 		{"deliver.notified", "fetch", []int{1}, true},
