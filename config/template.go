@@ -23,6 +23,7 @@ const template = `# yaml-language-server: $schema=` + SchemaFile + `
 # name: ""                       # prefixes the databases: acme makes acme_prod
 lake: ./lake                     # the folder of the lake, relative to this file
 # listen: 127.0.0.1:7420         # the address of the endpoint
+# clock: {start: 2026-01-05T14:25:00Z, speed: 600}   # a time of its own, for simulated prices alone
 
 sources:
   market:

@@ -12,6 +12,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -418,6 +419,28 @@ func TestWithdrawals(t *testing.T) {
 	}
 }
 
+// TestWindowsAgree: whatever span a bar is asked for in, it is the same, also one that is
+// none and begins the span.
+func TestWindowsAgree(t *testing.T) {
+	m := market(t, simulate.Options{Seed: 6, Clock: at("2026-11-22 17:00"), Faults: "withdrawn=1, correction=0.3, split=0.05"}) // a Sunday
+	for _, i := range tickerlake.Intervals {
+		from, to := time.Date(2026, 11, 9, 0, 0, 0, 0, time.UTC), time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)
+		whole, err := m.Truth("AAA", i, from, to)
+		if err != nil || i.Daily() && whole[len(whole)-1].Ts.Weekday() != time.Sunday {
+			t.Fatalf("%s: %v %v", i, whole, err)
+		}
+		for ; from.Before(to); from = from.AddDate(0, 0, 1) {
+			part, err := m.Truth("AAA", i, from, to)
+			for len(whole) > 0 && whole[0].Ts.Before(from) {
+				whole = whole[1:]
+			}
+			if err != nil || len(part) != len(whole) || len(part) > 0 && !reflect.DeepEqual(part, whole) {
+				t.Fatalf("%s from %s: %d bars, as part of more %d, %v", i, from.Format(time.DateOnly), len(part), len(whole), err)
+			}
+		}
+	}
+}
+
 // TestSplitOnADate: a split that was asked for comes on that date, of that symbol.
 func TestSplitOnADate(t *testing.T) {
 	m := market(t, simulate.Options{Seed: 6, Clock: at("2026-01-09 18:00"), Faults: "split(AMZN)@2026-01-07, dividend(AMZN)@2026-01-08"})
@@ -444,7 +467,11 @@ func TestFaultsOfReplays(t *testing.T) {
 
 // TestStopWhileWaiting: a server that makes a client wait ends when it is told to.
 func TestStopWhileWaiting(t *testing.T) {
-	m := market(t, simulate.Options{Seed: 1, Clock: at("2026-11-24 18:00"), Faults: "timeout=1"})
+	arrived := make(chan struct{})
+	m := market(t, simulate.Options{Seed: 1, Faults: "timeout=1", Clock: sync.OnceValue(func() time.Time {
+		close(arrived) // a request is looked at
+		return at("2026-11-24 18:00")()
+	})})
 	ctx, stop := context.WithCancel(t.Context())
 	addr := make(chan net.Addr, 1)
 	done, asked := make(chan error, 1), make(chan seen, 1)
@@ -452,11 +479,7 @@ func TestStopWhileWaiting(t *testing.T) {
 	own := &http.Transport{}
 	defer own.CloseIdleConnections()
 	address := "http://" + (<-addr).String() + details + "?symbol=AAPL"
-	arrived := make(chan struct{})
-	go func() {
-		close(arrived)
-		asked <- get(t.Context(), &http.Client{Transport: own}, address)
-	}()
+	go func() { asked <- get(t.Context(), &http.Client{Transport: own}, address) }()
 	<-arrived
 	stop()
 	if s := <-asked; s.err == nil {
