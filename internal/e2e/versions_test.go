@@ -16,14 +16,14 @@ import (
 )
 
 // lakeless are the commands that open no lake.
-var lakeless = []string{"init", "validate", "simulate", "version", "completion", "help"}
+var lakeless = []string{"init", "validate", "simulate", "version", "completion", "help", "schedule", "service", "restore"}
 
 // lakeCommands are those that do, each with arguments.
 var lakeCommands = map[string][]string{
 	"fetch": nil, "run": nil, "tables": nil, "status": nil, "check": nil,
 	"query": {"SELECT 1"}, "describe": {"bars_1d"}, "snapshots": {"bars_1d"}, "rollback": {"bars_1d", "1"},
 	"tidy": nil, "doctor": nil, "quarantine": {"list"}, "export": {"bars_1d", "-f", "csv"},
-	"import": {"tickerlake.yaml", "--interval", "1d"},
+	"import": {"tickerlake.yaml", "--interval", "1d"}, "up": nil, "backup": {"copy"},
 }
 
 // commands gives the arguments of every command that opens the lake.
