@@ -21,6 +21,9 @@ type Feed struct {
 	Table     string
 	Source    string    // as the rows name it
 	FetchedAt time.Time // of the oldest of them
+	// Anew says that the publication has changed the table, so that rows may be there only
+	// since, also of an object that had fed it before.
+	Anew bool `json:",omitzero"`
 }
 
 // A Publication is what a run makes true at once when its tables are published.
@@ -100,16 +103,17 @@ func number(ctx context.Context, tx *sql.Tx, run string, now time.Time) (seq int
 }
 
 // feed records what objects fed. Rows that are in a table since an earlier publication
-// keep its number.
+// keep its number, unless some may be there only since this one: then a rollback to between
+// them has to bring them back.
 func feed(ctx context.Context, tx *sql.Tx, seq int64, feeds []Feed) (err error) {
 	insert, err := tx.PrepareContext(ctx, `INSERT INTO feeds (key, tbl, source, born, fetched_at) VALUES (?, ?, ?, ?, ?)
-		ON CONFLICT DO UPDATE SET born = coalesce(born, excluded.born), fetched_at = min(fetched_at, excluded.fetched_at)`)
+		ON CONFLICT DO UPDATE SET born = iif(?, excluded.born, coalesce(born, excluded.born)), fetched_at = min(fetched_at, excluded.fetched_at)`)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, insert.Close()) }()
 	for _, f := range feeds {
-		if _, err := insert.ExecContext(ctx, f.Key, f.Table, f.Source, seq, f.FetchedAt.UnixMicro()); err != nil {
+		if _, err := insert.ExecContext(ctx, f.Key, f.Table, f.Source, seq, f.FetchedAt.UnixMicro(), f.Anew); err != nil {
 			return err
 		}
 	}

@@ -108,6 +108,7 @@ func publication(run string, note cleaned, c candidates, crawl crawled) catalog.
 	}
 	for f, at := range feeds {
 		f.FetchedAt = at
+		f.Anew = slices.ContainsFunc(c.Tables, func(t Candidate) bool { return t.Table == f.Table && t.Snapshot != 0 })
 		p.Feeds = append(p.Feeds, f)
 	}
 	slices.SortFunc(p.Feeds, func(a, b catalog.Feed) int {

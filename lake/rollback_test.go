@@ -176,6 +176,7 @@ func TestRollbackOfOneTable(t *testing.T) {
 	back := f.view("prod.bars_1d").Snapshot
 	f.put(fetched(good("AAPL", "2026-02-26", 11), 2, "f2"), fetched(minute, 2, "f3"))
 	f.run()
+	earlier := f.view("prod.bars_1m").Snapshot
 	alone := f.put(fetched(minute.with("ts", "2026-02-27T14:31:00Z"), 3, "f4"))
 	f.run()
 	minutes := f.rows("prod.bars_1m", "ts, close, fetch_id")
@@ -195,6 +196,16 @@ func TestRollbackOfOneTable(t *testing.T) {
 	f.want("counts", f.run(), tickerlake.Counts{Read: 2, Inserted: 1, Superseded: 1})
 	f.want("minutes", f.view("prod.bars_1m").Snapshot, head)
 	f.want("rows", f.rows("prod.bars_1d", "ts"), []string{"2026-02-25 00:00:00", "2026-02-26 00:00:00"})
+	// Two tables that go back at one moment are two lines of ops.runs.
+	_, err = f.lake.Rollback(ctx, "bars_1m", earlier)
+	f.must(err)
+	var rollbacks int
+	for _, e := range f.events.events["runs"] {
+		if e.(tickerlake.RunEvent).Workflow == "rollback" {
+			rollbacks++
+		}
+	}
+	f.want("rollbacks", rollbacks, 2)
 }
 
 // TestRollbackAndUnfinishedBars: those that came with what is taken back go, older ones
@@ -294,4 +305,39 @@ func TestRollbackAfterACutOffRun(t *testing.T) {
 	bars, err := f.cat.LoadTable(ctx, "prod", "bars_1d")
 	f.must(err)
 	f.want("its candidate", bars.SnapshotByName("run-"+r.id) == nil, true)
+}
+
+// TestRollbackOfWhatAReplayBrought: rows of a released object that were set aside when it
+// was published first, and come in when it is published again, are brought back by a
+// rollback like any others.
+func TestRollbackOfWhatAReplayBrought(t *testing.T) {
+	ctx := context.Background()
+	f := newFixture(t)
+	minute := func(symbol, clock string, closing any) doc {
+		return good(symbol, "2026-02-27T"+clock+":00Z", closing).with("interval", "1m", "table", "bars_1m", "source", "minutes")
+	}
+	f.put(fetched(good("AAPL", "2026-02-25", 10), 1, "f1"))
+	f.run()
+	back := f.view("prod.bars_1d").Snapshot
+	f.put(fetched(good("AAPL", "2026-02-26", 11), 2, "f2"), fetched(minute("AAPL", "14:30", 10), 2, "f3"), fetched(minute("MSFT", "14:30", 900), 2, "f5"))
+	if _, err := f.gated(`Rules = [ColumnValues "close" < 800]`); err != nil {
+		t.Fatal(err)
+	}
+	f.put(fetched(minute("AAPL", "14:31", 10), 3, "f4"))
+	f.run()
+	earlier := f.view("prod.bars_1m").Snapshot
+	f.want("minutes", f.rows("prod.bars_1m", "symbol"), []string{"AAPL", "AAPL"})
+	_, err := f.lake.Rollback(ctx, "bars_1d", back)
+	f.must(err)
+	_, _, err = f.cat.Release(ctx)
+	f.must(err)
+	f.lake.Rules = nil // the rule was wrong
+	f.run()
+	f.want("minutes", f.rows("prod.bars_1m", "symbol"), []string{"AAPL", "AAPL", "MSFT"})
+	_, err = f.lake.Rollback(ctx, "bars_1m", earlier)
+	f.must(err)
+	_, _, err = f.cat.Release(ctx)
+	f.must(err)
+	f.run()
+	f.want("minutes", f.rows("prod.bars_1m", "symbol"), []string{"AAPL", "AAPL", "MSFT"})
 }
