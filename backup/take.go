@@ -172,8 +172,22 @@ func (c *copier) moment(ctx context.Context, m *lake.Moment, logs map[string]*de
 	if err := c.copyAll(ctx, files); err != nil {
 		return err
 	}
-	return c.copyOwn(ctx, dir, []string{"state.db", "catalog.db"}, m.At)
+	own := []string{"state.db", "catalog.db"}
+	// A lake on a clock of its own goes on by it.
+	switch text, err := os.ReadFile(filepath.Join(c.lake, clockName)); {
+	case err == nil:
+		if err := os.WriteFile(filepath.Join(dir, clockName), text, 0o600); err != nil {
+			return failed(op, c.folder.dir, err)
+		}
+		own = append(own, clockName)
+	case !errors.Is(err, fs.ErrNotExist):
+		return failed(op, filepath.Join(c.lake, clockName), err)
+	}
+	return c.copyOwn(ctx, dir, own, m.At)
 }
+
+// clockName is the file of a lake that says what its time is, if not the real one.
+const clockName = "clock"
 
 // copyOwn copies files that the backup has made itself.
 func (c *copier) copyOwn(ctx context.Context, dir string, paths []string, at time.Time) error {

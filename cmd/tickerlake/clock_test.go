@@ -67,3 +67,19 @@ func TestClock(t *testing.T) {
 		t.Errorf("a damaged clock: %d %s", status, errs)
 	}
 }
+
+// TestClockIsKept: a lake that was restored goes on by its clock.
+func TestClockIsKept(t *testing.T) {
+	p := newProgram(t, "clock: {start: 2026-01-05T14:25:00Z, speed: 600}\nsources: {market: {preset: simulated, since: 2026-01-02, symbols: [AAA]}}\n")
+	p.do("fetch")
+	p.do("run")
+	copies := filepath.Join(t.TempDir(), "copies")
+	p.do("backup", copies)
+	p.now = p.now.Add(time.Minute)
+	p.do("restore", copies, "--force")
+	p.do("fetch")
+	if got := p.ask("SELECT strftime(max(fetched_at), '%Y-%m-%d %H:%M:%S') FROM ops.fetches"); got != "2026-01-06 00:25:00" {
+		t.Errorf("after the restore it is %s", got)
+	}
+	p.do("backup", "--verify", copies)
+}
