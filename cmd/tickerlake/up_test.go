@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -271,6 +272,44 @@ func TestUpBeside(t *testing.T) {
 	}
 }
 
+// TestUpRollback takes a publication back while the lake is up: the source is not asked,
+// and nothing comes back, until it is released.
+func TestUpRollback(t *testing.T) {
+	p := newProgram(t, upFile)
+	u := p.up()
+	u.await("78 inserted")
+	u.sleep(24 * time.Hour)
+	u.await("2 inserted")
+	var kept []struct {
+		ID   int64 `json:"id"`
+		Rows int64 `json:"rows"`
+	}
+	if err := json.Unmarshal([]byte(p.do("--json", "snapshots", "bars_1d")), &kept); err != nil {
+		t.Fatal(err)
+	}
+	id := int64(0)
+	for _, s := range kept {
+		if s.Rows == 78 {
+			id = s.ID
+		}
+	}
+	p.do("rollback", "bars_1d", strconv.FormatInt(id, 10))
+	u.sleep(24 * time.Hour)
+	if line := u.await("failed"); !strings.Contains(line, "the source is paused since 2026-03-03 22:00:00 UTC") {
+		t.Errorf("it said %q", line)
+	}
+	p.do("run")
+	if got := p.ask("SELECT count(*) FROM bars_1d"); got != "78" {
+		t.Errorf("prod has %s", got)
+	}
+	p.do("run", "--release")
+	u.sleep(time.Hour)
+	u.await("2 inserted")
+	if got := p.ask("SELECT count(*) FROM bars_1d"); got != "82" {
+		t.Errorf("prod has %s", got)
+	}
+}
+
 // A slowMarket answers when it is let.
 type slowMarket struct {
 	market http.Handler
@@ -345,6 +384,15 @@ func TestUpDies(t *testing.T) {
 	// The lock is free again, and what was left of the socket is in nobody's way.
 	up, errs, lines = start("up", "--listen", "127.0.0.1:0", "--output", "lines")
 	until(lines, "is up at")
+	fetch, errs2, _ := start("fetch")
+	<-slow.asked
+	if err := fetch.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	_ = fetch.Wait()
+	if fetch.ProcessState.ExitCode() != 1 || !strings.Contains(errs2.String(), "context canceled") {
+		t.Errorf("given up by Ctrl-C, it ended with %d and said %q", fetch.ProcessState.ExitCode(), errs2)
+	}
 	fetch, _, _ = start("fetch")
 	<-slow.asked
 	_ = fetch.Process.Kill()
