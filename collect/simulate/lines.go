@@ -34,7 +34,8 @@ func everything(i tickerlake.Interval) span {
 // What can be wrong with a symbol.
 var (
 	errSymbol  = errors.New("invalid symbol")
-	errUnknown = errors.New("No data found, symbol may be delisted") //nolint:staticcheck // as the provider says it
+	//lint:ignore ST1005 the provider says it so
+	errUnknown = errors.New("No data found, symbol may be delisted")
 )
 
 // lines gives the bars of a symbol that have begun, oldest first, the last of them as far
