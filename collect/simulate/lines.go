@@ -33,7 +33,7 @@ func everything(i tickerlake.Interval) span {
 
 // What can be wrong with a symbol.
 var (
-	errSymbol  = errors.New("invalid symbol")
+	errSymbol = errors.New("invalid symbol")
 	//lint:ignore ST1005 the provider says it so
 	errUnknown = errors.New("No data found, symbol may be delisted")
 )
