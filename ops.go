@@ -138,7 +138,7 @@ var OpsTables = map[string]any{
 }
 
 // Counts is what became of the rows of a run. Conservation holds:
-// Read = Inserted + Replaced + Unchanged + Superseded + Quarantined + NotFinal.
+// Read = Inserted + Replaced + Unchanged + Superseded + Quarantined + NotFinal + Waiting.
 type Counts struct {
 	Read        int64 `json:"rows_read"`
 	Inserted    int64 `json:"inserted"`
@@ -147,6 +147,9 @@ type Counts struct {
 	Superseded  int64 `json:"superseded"`
 	Quarantined int64 `json:"quarantined"`
 	NotFinal    int64 `json:"not_final"`
+	// Waiting counts rows of series that were restated: all of their history is to come
+	// anew before any of it is published.
+	Waiting int64 `json:"waiting"`
 	// Withdrawn counts bars of the tables that a later complete answer no longer has;
 	// Removed those of them that were taken out. They are not among the rows read.
 	Withdrawn int64 `json:"withdrawn"`
@@ -155,5 +158,5 @@ type Counts struct {
 
 // Conserved reports whether every row read is accounted for.
 func (c Counts) Conserved() bool {
-	return c.Read == c.Inserted+c.Replaced+c.Unchanged+c.Superseded+c.Quarantined+c.NotFinal
+	return c.Read == c.Inserted+c.Replaced+c.Unchanged+c.Superseded+c.Quarantined+c.NotFinal+c.Waiting
 }

@@ -144,6 +144,11 @@ func FromFile(fetchID string) bool {
 	return strings.HasPrefix(fetchID, FileFetch) || strings.HasPrefix(fetchID, CopiedFetch)
 }
 
+// ReplaceFetch begins the fetch ids of an answer that a user wants in the place of all
+// that is stored of its series, whatever its source, basis and currency, and even if it
+// has less.
+const ReplaceFetch = "replace-"
+
 // AcceptedField is the key of a raw document that has the id of the quarantined row
 // that a user accepted by it.
 const AcceptedField = "accepted"

@@ -107,8 +107,11 @@ func (w *confirmer) confirm(ctx context.Context, n Confirmation) error {
 		return err
 	}
 	if m == nil {
-		m = &moved{seriesKey: k, is: stand{source: n.Source, basis: string(n.Basis), currency: n.Currency, interval: string(n.Interval)}}
+		m = &moved{seriesKey: k}
 		w.series[k] = m
+	}
+	if m.is.interval == "" || n.Anew {
+		m.is = stand{source: n.Source, basis: string(n.Basis), currency: n.Currency, interval: string(n.Interval)}
 	}
 	last := stamp(n.Last)
 	m.is.last = max(m.is.last, last)

@@ -13,6 +13,10 @@ import (
 type Confirmation struct {
 	tickerlake.Series
 	Cover Cover
+	// Anew says that the fetch took the place of all that was known of the series, which
+	// waits no longer. What the fetch has not told is forgotten, and source, basis and
+	// currency are its own.
+	Anew bool
 }
 
 // A Feed says that rows of a raw object are in a table.
@@ -35,6 +39,8 @@ type Publication struct {
 	Confirmations []Confirmation
 	// Feeds has what the run's objects fed.
 	Feeds []Feed
+	// Waits has the series of which rows wait.
+	Waits []Wait
 	// Claimed is when the run claimed its objects: what was pending then is on its
 	// way no longer.
 	Claimed time.Time
@@ -71,6 +77,9 @@ func (c *Catalog) Publish(ctx context.Context, p Publication) error {
 			if err := w.confirm(ctx, n); err != nil {
 				return err
 			}
+		}
+		if err := wait(ctx, tx, p, c.clock()); err != nil {
+			return err
 		}
 		if gaps {
 			_, err = tx.ExecContext(ctx, "DELETE FROM delivered WHERE recorded_at <= ? AND held = 0", stamp(p.Claimed))

@@ -27,12 +27,17 @@ func (e *Engine) Merge(ctx context.Context, task lake.MergeTask) (lake.MergeResu
 		return m.out, err
 	}
 	if len(task.Existing) == 0 && len(task.Covers) == 0 && len(task.Spans) == 0 {
-		m.out.Inserted, err = e.copy(ctx, "SELECT "+names(lake.BarColumns, "")+" FROM ("+incoming+")", task.Inserted, lake.BarColumns)
+		if !task.Distinct {
+			err = m.changes(ctx, false)
+		}
+		if err == nil {
+			m.out.Inserted, err = e.copy(ctx, "SELECT "+names(lake.BarColumns, "")+" FROM ("+incoming+")", task.Inserted, lake.BarColumns)
+		}
 	} else {
 		err = m.compare(ctx, incoming)
 	}
 	// What is left are older copies within the part.
-	m.out.Superseded += total - m.out.Skipped - m.out.Inserted - m.out.Replaced - m.out.Unchanged - m.out.Superseded
+	m.out.Superseded += total - m.out.Skipped - m.out.Waiting - m.out.Inserted - m.out.Replaced - m.out.Unchanged - m.out.Superseded
 	return m.out, err
 }
 
@@ -40,6 +45,8 @@ type merge struct {
 	*Engine
 	lake.MergeTask
 	out lake.MergeResult
+	// live is the SELECT of the rows of the part that are not left out.
+	live string
 }
 
 // rows is the relation of the part, which has none where only a span reaches.
@@ -47,6 +54,11 @@ func (m *merge) rows() string {
 	if len(m.Incoming) > 0 {
 		return m.Relation(m.Incoming)
 	}
+	return none()
+}
+
+// none is a relation of rows, without any.
+func none() string {
 	columns := append(slices.Clone(lake.BarColumns), lake.Column{Name: "row", Type: "BIGINT"}, lake.Column{Name: "interval", Type: "VARCHAR"})
 	nulls := make([]string, len(columns))
 	for i, c := range columns {
@@ -58,23 +70,28 @@ func (m *merge) rows() string {
 // incoming is the SELECT of the rows that count: one a key, the latest, without
 // those to skip.
 func (m *merge) incoming(ctx context.Context) (string, error) {
-	where := ""
+	m.live = "SELECT * FROM " + m.rows() + " i"
 	if len(m.Skip) > 0 {
 		values := make([]string, len(m.Skip))
 		for i, s := range m.Skip {
-			values[i] = "(" + quote(s.Symbol) + ", " + quote(s.Source) + ", " + quote(s.Basis) + ", " + quote(s.Currency) + ", " + quote(s.Interval) + ")"
+			values[i] = fmt.Sprintf("(%s, %s, %s, %s, %s, %t)", quote(s.Symbol), quote(s.Source), quote(s.Basis), quote(s.Currency), quote(s.Interval), s.Wait)
 		}
-		err := m.run(ctx, "CREATE OR REPLACE TEMP TABLE skip AS SELECT * FROM (VALUES "+strings.Join(values, ", ")+") v(symbol, source, basis, currency, \"interval\")")
+		err := m.run(ctx, "CREATE OR REPLACE TEMP TABLE skip AS SELECT * FROM (VALUES "+strings.Join(values, ", ")+") v(symbol, source, basis, currency, \"interval\", wait)")
 		if err != nil {
 			return "", err
 		}
-		skipped := "EXISTS (SELECT 1 FROM skip s WHERE s.symbol = i.symbol AND (s.source = '' OR (s.source = i.source AND s.basis = i.basis AND s.currency = i.currency AND s.\"interval\" = i.\"interval\")))"
-		if m.out.Skipped, err = m.number(ctx, "SELECT count(*) FROM "+m.rows()+" i WHERE "+skipped); err != nil {
+		skipped := "EXISTS (SELECT 1 FROM skip s WHERE s.symbol = i.symbol AND (s.source = '' OR (s.source = i.source AND s.basis = i.basis AND s.currency = i.currency AND s.\"interval\" = i.\"interval\"))"
+		if m.out.Skipped, err = m.number(ctx, "SELECT count(*) FROM "+m.rows()+" i WHERE "+skipped+" AND NOT s.wait)"); err != nil {
 			return "", err
 		}
-		where = " WHERE NOT " + skipped
+		all, err := m.number(ctx, "SELECT count(*) FROM "+m.rows()+" i WHERE "+skipped+")")
+		if err != nil {
+			return "", err
+		}
+		m.out.Waiting = all - m.out.Skipped
+		m.live += " WHERE NOT " + skipped + ")"
 	}
-	rows := "SELECT * FROM " + m.rows() + " i" + where
+	rows := m.live
 	if m.Distinct {
 		return rows, nil
 	}
@@ -87,16 +104,20 @@ var values = []string{"open", "high", "low", "close", "volume"}
 
 // compare decides about each key and writes the files that follow.
 func (m *merge) compare(ctx context.Context, incoming string) error {
-	covered := "false"
 	if len(m.Covers) > 0 {
 		if err := m.loadCovers(ctx); err != nil {
 			return err
 		}
-		covered = "EXISTS (SELECT 1 FROM cover c WHERE c.symbol = i.symbol AND i.ts BETWEEN c.from_ts AND c.to_ts AND " + later("c.", "i.") + ")"
 	}
 	var same []string
 	for _, v := range values {
 		same = append(same, "i."+v+" IS NOT DISTINCT FROM o."+v)
+	}
+	if slices.ContainsFunc(m.Spans, func(s lake.Span) bool { return s.Anew }) {
+		// Then the rows may be of another source.
+		for _, v := range []string{"source", "basis", "currency"} {
+			same = append(same, "i."+v+" = o."+v)
+		}
 	}
 	equal := strings.Join(same, " AND ")
 	var old []string
@@ -121,7 +142,7 @@ func (m *merge) compare(ctx context.Context, incoming string) error {
 		"CREATE OR REPLACE TEMP TABLE diff AS SELECT "+names(lake.BarColumns, "i.")+", "+strings.Join(old, ", ")+`, o.file,
 			coalesce(i.symbol, o.symbol) AS key_symbol, coalesce(i.ts, o.ts) AS key_ts, CASE
 			WHEN i.symbol IS NULL THEN 'stays'
-			WHEN `+covered+` THEN 'superseded'
+			WHEN `+m.covered()+` THEN 'superseded'
 			WHEN o.symbol IS NULL THEN 'insert'
 			WHEN NOT `+later("i.", "o.")+` THEN 'superseded'
 			WHEN `+equal+` AND i.adj_close IS NOT DISTINCT FROM o.adj_close THEN 'unchanged'
@@ -130,6 +151,9 @@ func (m *merge) compare(ctx context.Context, incoming string) error {
 			FROM incoming i `+join+spared,
 		"DROP TABLE incoming")
 	if err != nil {
+		return err
+	}
+	if err := m.changes(ctx, true); err != nil {
 		return err
 	}
 	if len(m.Spans) > 0 {
@@ -146,6 +170,11 @@ func (m *merge) compare(ctx context.Context, incoming string) error {
 		keys[text(r[0])], incomers[text(r[0])] = r[1].(int64), r[2].(int64)
 	}
 	m.out.Inserted, m.out.Unchanged, m.out.Superseded = keys["insert"], keys["unchanged"], keys["superseded"]+incomers["withdraw"]
+	if keys["stays"]+keys["withdraw"] > incomers["withdraw"] {
+		if err := m.lacking(ctx); err != nil {
+			return err
+		}
+	}
 	m.out.Replaced, m.out.Removed, m.out.Revisions = keys["replace"]+keys["adjust"], keys["withdraw"], keys["replace"]+keys["withdraw"]
 	if m.out.Inserted > 0 {
 		if _, err := m.copy(ctx, "SELECT "+names(lake.BarColumns, "")+" FROM diff WHERE action = 'insert'", m.Inserted, lake.BarColumns); err != nil {
@@ -177,12 +206,17 @@ func (m *merge) stored(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	all := "SELECT " + names(lake.BarColumns, "") + ", -1 AS file FROM incoming WHERE false"
+	return "SELECT * FROM (" + m.existing() + ") WHERE ts BETWEEN " + timestamp(moment(rows[0][0])) + " AND " + timestamp(moment(rows[0][1])) +
+		" AND symbol IN (SELECT symbol FROM reach)", nil
+}
+
+// existing is the SELECT of all bars of the existing files.
+func (m *merge) existing() string {
+	all := "SELECT " + names(lake.BarColumns, "") + ", -1 AS file FROM " + none()
 	for i, f := range m.Existing {
 		all += fmt.Sprintf(" UNION ALL SELECT %s, %d FROM %s", names(lake.BarColumns, ""), i, m.Relation([]string{f}))
 	}
-	return "SELECT * FROM (" + all + ") WHERE ts BETWEEN " + timestamp(moment(rows[0][0])) + " AND " + timestamp(moment(rows[0][1])) +
-		" AND symbol IN (SELECT symbol FROM reach)", nil
+	return all
 }
 
 // rewrite writes the files that take the place of those with changed or withdrawn
@@ -233,6 +267,14 @@ func (m *merge) rewrite(ctx context.Context) error {
 		m.out.Rewrote = append(m.out.Rewrote, i)
 	}
 	return m.run(ctx, "DROP TABLE changed")
+}
+
+// covered is the condition that a later fetch has confirmed the key of a row i.
+func (m *merge) covered() string {
+	if len(m.Covers) == 0 {
+		return "false"
+	}
+	return "EXISTS (SELECT 1 FROM cover c WHERE c.symbol = i.symbol AND i.ts BETWEEN c.from_ts AND c.to_ts AND " + later("c.", "i.") + ")"
 }
 
 func (m *merge) loadCovers(ctx context.Context) error {

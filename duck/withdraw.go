@@ -14,7 +14,7 @@ import (
 // text, which DuckDB reads much faster than as many expressions.
 func (m *merge) loadSpans(ctx context.Context) error {
 	if len(m.Spans) == 0 {
-		return m.run(ctx, "CREATE OR REPLACE TEMP TABLE span (symbol VARCHAR, from_ts TIMESTAMP, to_ts TIMESTAMP, fetched_at TIMESTAMP, fetch_id VARCHAR, remove BOOLEAN)")
+		return m.run(ctx, "CREATE OR REPLACE TEMP TABLE span (symbol VARCHAR, from_ts TIMESTAMP, to_ts TIMESTAMP, fetched_at TIMESTAMP, fetch_id VARCHAR, remove BOOLEAN, anew BOOLEAN)")
 	}
 	type span struct {
 		Symbol  string `json:"symbol"`
@@ -23,17 +23,18 @@ func (m *merge) loadSpans(ctx context.Context) error {
 		At      string `json:"fetched_at"`
 		FetchID string `json:"fetch_id"`
 		Remove  bool   `json:"remove"`
+		Anew    bool   `json:"anew"`
 	}
 	spans := make([]span, len(m.Spans))
 	for i, s := range m.Spans {
-		spans[i] = span{s.Symbol, micros(s.From), micros(s.To), micros(s.FetchedAt), s.FetchID, s.Remove}
+		spans[i] = span{s.Symbol, micros(s.From), micros(s.To), micros(s.FetchedAt), s.FetchID, s.Remove, s.Anew}
 	}
 	text, err := json.Marshal(spans)
 	if err != nil {
 		return err
 	}
 	return m.run(ctx, "CREATE OR REPLACE TEMP TABLE span AS SELECT s.* FROM (SELECT unnest(from_json("+quote(string(text))+
-		`, '[{"symbol":"VARCHAR","from_ts":"TIMESTAMP","to_ts":"TIMESTAMP","fetched_at":"TIMESTAMP","fetch_id":"VARCHAR","remove":"BOOLEAN"}]')) AS s)`)
+		`, '[{"symbol":"VARCHAR","from_ts":"TIMESTAMP","to_ts":"TIMESTAMP","fetched_at":"TIMESTAMP","fetch_id":"VARCHAR","remove":"BOOLEAN","anew":"BOOLEAN"}]')) AS s)`)
 }
 
 func micros(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05.000000") }
@@ -49,7 +50,7 @@ func later(a, b string) string {
 // are none. Only of the fetches that are suspected is looked up whether they were
 // complete, and whether they had the key in a row that is no final bar.
 func (m *merge) withdraw(ctx context.Context) error {
-	err := m.run(ctx, `CREATE OR REPLACE TEMP TABLE suspect AS SELECT d.key_symbol AS symbol, d.key_ts AS ts, s.fetched_at, s.fetch_id, s.remove
+	err := m.run(ctx, `CREATE OR REPLACE TEMP TABLE suspect AS SELECT d.key_symbol AS symbol, d.key_ts AS ts, s.fetched_at, s.fetch_id, s.remove, s.anew
 		FROM diff d JOIN span s ON s.symbol = d.key_symbol AND d.key_ts BETWEEN s.from_ts AND s.to_ts
 		WHERE (d.symbol IS NULL OR `+later("s.", "d.")+`) AND (d.old_symbol IS NULL OR `+later("s.", "d.old_")+`)`)
 	if err != nil {
@@ -68,18 +69,11 @@ func (m *merge) withdraw(ctx context.Context) error {
 	err = m.run(ctx,
 		`CREATE OR REPLACE TEMP TABLE answer AS SELECT DISTINCT fetch_id, fetched_at, symbol, ts, "row" FROM `+m.Relation(m.Rows)+
 			" WHERE fetch_id IN (SELECT fetch_id FROM suspect)",
-		// An answer is complete between its first and its last row here if no row
-		// between them is missing or without a key, and if the times go one way.
-		`CREATE OR REPLACE TEMP TABLE complete AS
-			SELECT fetch_id, fetched_at, symbol
-			FROM (SELECT *, ts - lag(ts) OVER (PARTITION BY fetch_id, fetched_at, symbol ORDER BY "row") AS step FROM answer)
-			WHERE fetch_id NOT IN (SELECT fetch_id FROM answer WHERE ts IS NULL)
-			AND (fetch_id, fetched_at) IN (SELECT (fetch_id, fetched_at) FROM answer GROUP BY fetch_id, fetched_at
-				HAVING count(*) = max("row") - min("row") + 1 AND count(*) = count(DISTINCT "row"))
-			GROUP BY ALL HAVING coalesce(min(step) >= INTERVAL 0 SECOND, true) OR max(step) <= INTERVAL 0 SECOND`,
+		"CREATE OR REPLACE TEMP TABLE complete AS "+lake.CompleteSQL("answer"),
 		`CREATE OR REPLACE TEMP TABLE gone AS
-			SELECT symbol, ts, min(struct_pack(at := fetched_at, id := fetch_id)) AS by, bool_and(remove) AS remove
-			FROM suspect SEMI JOIN complete USING (fetch_id, fetched_at, symbol) ANTI JOIN answer USING (fetch_id, fetched_at, symbol, ts)
+			SELECT symbol, ts, min(struct_pack(at := fetched_at, id := fetch_id)) AS by, bool_and(remove) OR bool_or(anew) AS remove
+			FROM (SELECT * FROM suspect SEMI JOIN complete USING (fetch_id, fetched_at, symbol) ANTI JOIN answer USING (fetch_id, fetched_at, symbol, ts)
+				UNION SELECT * FROM suspect WHERE anew)
 			GROUP BY symbol, ts`,
 		`UPDATE diff SET action = CASE WHEN old_symbol IS NULL THEN 'superseded' ELSE 'withdraw' END FROM gone g
 			WHERE g.symbol = key_symbol AND g.ts = key_ts AND g.remove`)
@@ -112,4 +106,17 @@ func (m *merge) revised() string {
 		all += " UNION ALL " + image + "g.by.at FROM diff JOIN gone g ON g.symbol = key_symbol AND g.ts = key_ts WHERE action = 'withdraw'"
 	}
 	return all
+}
+
+// lacking counts the stored bars that a span lacks.
+func (m *merge) lacking(ctx context.Context) error {
+	_, rows, err := m.query(ctx, "SELECT key_symbol, count(*) FROM diff WHERE symbol IS NULL GROUP BY 1")
+	if err != nil {
+		return err
+	}
+	m.out.Lacking = make(map[string]int64, len(rows))
+	for _, r := range rows {
+		m.out.Lacking[text(r[0])] = r[1].(int64)
+	}
+	return nil
 }

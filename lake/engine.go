@@ -125,9 +125,11 @@ type MergeTask struct {
 	Rewritten func(i int) string
 }
 
-// A Skip names rows of a table that are set aside: all of a symbol, or, with a
-// source, those of the symbol with this source, basis, currency and interval.
+// A Skip names rows of a table that are left out: all of a symbol, or, with a
+// source, those of the symbol with this source, basis, currency and interval. They are
+// set aside, or wait.
 type Skip struct {
+	Wait     bool   `json:"wait,omitempty"`
 	Symbol   string `json:"symbol"`
 	Source   string `json:"source,omitempty"`
 	Basis    string `json:"basis,omitempty"`
@@ -148,12 +150,19 @@ type Span struct {
 	FetchID   string
 	// Remove takes withdrawn bars out of the table; otherwise they are reported.
 	Remove bool
+	// Anew says that the fetch takes the place of all that is older: what it has in no
+	// final bar goes, whatever Remove says, and is not asked whether it was complete.
+	Anew bool
 }
 
-// A MergeResult is what Merge found and wrote. Inserted to Skipped add up to the rows
+// A MergeResult is what Merge found and wrote. Inserted to Waiting add up to the rows
 // of Incoming.
 type MergeResult struct {
-	Inserted, Replaced, Unchanged, Superseded, Skipped int64
+	Inserted, Replaced, Unchanged, Superseded, Skipped, Waiting int64
+	// Changes are bars that a fetch has otherwise than one before it.
+	Changes []Change
+	// Lacking counts, by symbol, the stored bars within a span that no row of the run has.
+	Lacking map[string]int64
 	// Removed is how many stored bars are withdrawn and left out.
 	Removed int64
 	// Revisions is how many of Replaced and Removed leave a revision: all but changes

@@ -17,7 +17,7 @@ const latestFile = "s3://prod/latest/latest.parquet"
 
 // renewLatest replaces the object of prod.latest if a bar came that is not final, or
 // one that is there has become final.
-func (l *Lake) renewLatest(ctx context.Context, run Run, note cleaned, p catalog.Publication) error {
+func (l *Lake) renewLatest(ctx context.Context, run Run, note cleaned, c candidates, p catalog.Publication) error {
 	path, err := l.create(latestFile)
 	if err != nil {
 		return err
@@ -62,7 +62,13 @@ func (l *Lake) renewLatest(ctx context.Context, run Run, note cleaned, p catalog
 			final[key] = s.Last
 		}
 	}
-	task := WriteTask{Select: latestSQL(l.Engine, open, note.Conflicts, existing, final), Columns: LatestColumns, File: path + ".new"}
+	skips := map[string][]Skip{}
+	for _, left := range []map[string][]Skip{note.Conflicts, c.Waits} {
+		for table, list := range left {
+			skips[table] = append(skips[table], list...)
+		}
+	}
+	task := WriteTask{Select: latestSQL(l.Engine, open, skips, c.Restated, existing, final), Columns: LatestColumns, File: path + ".new"}
 	if _, err := l.Engine.Write(ctx, task); err != nil {
 		return err
 	}
@@ -71,13 +77,14 @@ func (l *Lake) renewLatest(ctx context.Context, run Run, note cleaned, p catalog
 
 // latestSQL is the SELECT of the newest unfinished bar of each symbol: of the open rows
 // without those that are left out, by table, and of those that are there, but none
-// that is not later than the last final bar of its table and symbol.
-func latestSQL(e Engine, open []string, skips map[string][]Skip, existing string, final map[[2]string]time.Time) string {
+// that is not later than the last final bar of its table and symbol, or that is older
+// than what its series came anew with.
+func latestSQL(e Engine, open []string, skips map[string][]Skip, restated map[string][]Restatement, existing string, final map[[2]string]time.Time) string {
 	var sources []string
 	if len(open) > 0 {
 		sources = append(sources, "SELECT "+columnList(BarColumns)+`, "interval", tbl AS "table" FROM `+e.Relation(open)+
 			" i WHERE NOT EXISTS (SELECT 1 FROM (VALUES "+strings.Join(skipRows(skips), ", ")+`) s(tbl, symbol, source, basis, currency, "interval")
-			WHERE s.tbl = i.tbl AND s.symbol = i.symbol AND s.source = i.source AND s.basis = i.basis AND s.currency = i.currency AND s."interval" = i."interval")`)
+			WHERE s.tbl = i.tbl AND s.symbol = i.symbol AND (s.source = '' OR s.source = i.source AND s.basis = i.basis AND s.currency = i.currency AND s."interval" = i."interval"))`)
 	}
 	if existing != "" {
 		sources = append(sources, "SELECT "+columnList(LatestColumns)+" FROM "+e.Relation([]string{existing}))
@@ -86,11 +93,19 @@ func latestSQL(e Engine, open []string, skips map[string][]Skip, existing string
 	for key, ts := range final {
 		ends = append(ends, "("+quality.Literal(key[0])+", "+quality.Literal(key[1])+", "+quality.TimestampLiteral(ts)+")")
 	}
+	anew := ends[:1:1]
+	for table, list := range restated {
+		for _, r := range list {
+			anew = append(anew, "("+quality.Literal(table)+", "+quality.Literal(r.Symbol)+", "+quality.TimestampLiteral(r.FetchedAt)+")")
+		}
+	}
 	return "SELECT " + columnList(LatestColumns) + ` FROM (
 		SELECT *, row_number() OVER (PARTITION BY symbol ORDER BY ts DESC, fetched_at DESC, fetch_id DESC) AS place
 		FROM (` + strings.Join(sources, " UNION ALL ") + `) l
 		WHERE NOT EXISTS (SELECT 1 FROM (VALUES ` + strings.Join(ends, ", ") + `) f(tbl, symbol, ts)
-			WHERE f.tbl = l."table" AND f.symbol = l.symbol AND f.ts >= l.ts)) p WHERE place = 1`
+			WHERE f.tbl = l."table" AND f.symbol = l.symbol AND f.ts >= l.ts)
+		AND NOT EXISTS (SELECT 1 FROM (VALUES ` + strings.Join(anew, ", ") + `) a(tbl, symbol, fetched_at)
+			WHERE a.tbl = l."table" AND a.symbol = l.symbol AND a.fetched_at > l.fetched_at)) p WHERE place = 1`
 }
 
 // skipRows are the rows of a VALUES list, one of them matching nothing.

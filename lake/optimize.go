@@ -29,6 +29,9 @@ type Candidate struct {
 	Counts tickerlake.Counts `json:"counts"`
 	// Withdrawn are the bars that the sources no longer have.
 	Withdrawn []Withdrawal `json:"withdrawn,omitempty"`
+
+	changes []Change
+	lacking map[string]int64 // stored bars, by symbol
 }
 
 // A candidates is what Optimize notes for the jobs after it.
@@ -36,7 +39,11 @@ type candidates struct {
 	Tables []Candidate `json:"tables"`
 	// SetAside are the rows left out because of a rule, by table.
 	SetAside map[string][]Skip `json:"set_aside"`
-	Build    int               `json:"build"`
+	// Restated are the series that come anew, Waits those whose rows wait, by table; nil
+	// if that is not decided.
+	Restated map[string][]Restatement `json:"restated"`
+	Waits    map[string][]Skip        `json:"waits"`
+	Build    int                      `json:"build"`
 }
 
 // Optimize builds a candidate of each table from what is new or different. Where
@@ -52,15 +59,53 @@ func (l *Lake) Optimize(ctx context.Context, run Run) error {
 	for _, t := range c.Tables {
 		tellWithdrawn(ctx, run, t)
 	}
+	tellRestated(ctx, run, c)
 	return nil
 }
 
-// build makes the candidates anew, without the rows that are set aside.
+// build makes the candidates anew, without the rows that are set aside or wait. Which
+// series are restated the rows themselves tell, when they are compared: then it is done
+// once more.
 func (l *Lake) build(ctx context.Context, run Run, c candidates) error {
 	var note cleaned
 	if ok, err := l.noted(run.ID(), "clean.json", &note); err != nil || !ok {
 		return missing("clean.json", err)
 	}
+	if c.Restated == nil || c.Waits == nil {
+		c.Restated, c.Waits = map[string][]Restatement{}, map[string][]Skip{}
+		suspects, err := l.suspected(ctx, note.Result.Groups)
+		if err == nil {
+			err = l.settle(ctx, note, &c, suspects)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	for {
+		counts, err := l.candidates(ctx, run, note, &c)
+		if err != nil {
+			return err
+		}
+		open := unsettled(c)
+		if err := l.settle(ctx, note, &c, open); err != nil {
+			return err
+		}
+		if c.stands(note, open) {
+			if err := l.quarantineAside(ctx, run, note, c); err != nil {
+				return err
+			}
+			if err := run.UpdateCounts(ctx, func(c *tickerlake.Counts) { *c = counts }); err != nil {
+				return err
+			}
+			fault.Point("optimize.staged")
+			return l.note(run.ID(), "candidates.json", c)
+		}
+		c.Build++
+	}
+}
+
+// candidates makes a candidate of each table that the run has rows for.
+func (l *Lake) candidates(ctx context.Context, run Run, note cleaned, c *candidates) (tickerlake.Counts, error) {
 	c.Tables = nil
 	tables := map[string][]Part{}
 	var order []string
@@ -82,29 +127,37 @@ func (l *Lake) build(ctx context.Context, run Run, c candidates) error {
 	counts := run.Counts()
 	counts = tickerlake.Counts{Read: counts.Read, NotFinal: note.notFinal(), Quarantined: note.quarantined()}
 	for _, name := range order {
-		skips := slices.Concat(note.Conflicts[name], c.SetAside[name])
-		b := &builder{lake: l, run: run.ID(), name: name, build: c.Build, skips: skips, groups: note.Result.Groups, rows: all}
+		b := &builder{
+			lake: l, run: run.ID(), name: name, build: c.Build, groups: note.Result.Groups, rows: all,
+			skips: slices.Concat(note.Conflicts[name], c.SetAside[name], c.Waits[name]), restated: map[string]Restatement{},
+		}
+		for _, r := range c.Restated[name] {
+			b.restated[r.Symbol] = r
+		}
 		made, err := b.table(ctx, tables[name], func(so tickerlake.Counts) {
 			done++
 			run.Report(float64(done)/float64(total), add(counts, so))
 		})
 		if err != nil {
-			return err
+			return counts, err
 		}
 		c.Tables = append(c.Tables, made)
 		counts = add(counts, made.Counts)
-		if err := l.quarantineSkipped(ctx, run, note, OutcomeBars, name, skips); err != nil {
+	}
+	if !counts.Conserved() {
+		return counts, tickerlake.Errorf(tickerlake.Internal, "lake.Optimize", run.ID(), "rows are not conserved: %+v", counts)
+	}
+	return counts, nil
+}
+
+// quarantineAside records the rows that are set aside.
+func (l *Lake) quarantineAside(ctx context.Context, run Run, note cleaned, c candidates) error {
+	for _, t := range c.Tables {
+		if err := l.quarantineSkipped(ctx, run, note, OutcomeBars, t.Table, slices.Concat(note.Conflicts[t.Table], c.SetAside[t.Table])); err != nil {
 			return err
 		}
 	}
-	if !counts.Conserved() {
-		return tickerlake.Errorf(tickerlake.Internal, "lake.Optimize", run.ID(), "rows are not conserved: %+v", counts)
-	}
-	if err := run.UpdateCounts(ctx, func(c *tickerlake.Counts) { *c = counts }); err != nil {
-		return err
-	}
-	fault.Point("optimize.staged")
-	return l.note(run.ID(), "candidates.json", c)
+	return nil
 }
 
 func missing(name string, err error) error {
@@ -120,6 +173,7 @@ func add(a, b tickerlake.Counts) tickerlake.Counts {
 	a.Unchanged += b.Unchanged
 	a.Superseded += b.Superseded
 	a.Quarantined += b.Quarantined
+	a.Waiting += b.Waiting
 	a.Withdrawn += b.Withdrawn
 	a.Removed += b.Removed
 	return a
@@ -134,6 +188,8 @@ type builder struct {
 	skips  []Skip
 	groups []Group
 	rows   []string
+	// restated are the series that come anew, by symbol.
+	restated map[string]Restatement
 
 	remove, add, revise []string // locations
 	out                 Candidate
@@ -148,7 +204,7 @@ func (b *builder) table(ctx context.Context, parts []Part, progress func(tickerl
 			break
 		}
 	}
-	b.out = Candidate{Table: b.name, Interval: interval}
+	b.out = Candidate{Table: b.name, Interval: interval, lacking: map[string]int64{}}
 	bars, err := l.ensureTable(ctx, b.name, interval, BarColumns)
 	if err != nil {
 		return b.out, err
@@ -274,6 +330,10 @@ func (b *builder) part(ctx context.Context, n int, p Part, files []file, covers 
 		b.remove = append(b.remove, files[i].location)
 	}
 	b.out.Withdrawn = append(b.out.Withdrawn, got.Withdrawn...)
+	b.out.changes = append(b.out.changes, got.Changes...)
+	for symbol, n := range got.Lacking {
+		b.out.lacking[symbol] += n
+	}
 	if got.Replaced > 0 {
 		b.out.New = append(b.out.New, task.Changed)
 	}
@@ -290,7 +350,7 @@ func (b *builder) part(ctx context.Context, n int, p Part, files []file, covers 
 	}
 	b.add = append(b.add, added...)
 	b.out.Counts = add(b.out.Counts, tickerlake.Counts{
-		Inserted: got.Inserted, Replaced: got.Replaced, Unchanged: got.Unchanged, Superseded: got.Superseded, Quarantined: got.Skipped,
+		Inserted: got.Inserted, Replaced: got.Replaced, Unchanged: got.Unchanged, Superseded: got.Superseded, Quarantined: got.Skipped, Waiting: got.Waiting,
 	})
 	return nil
 }

@@ -48,7 +48,7 @@ func (l *Lake) Publish(ctx context.Context, run Run) error {
 		run.Report(float64(i+1)/float64(len(c.Tables)+1), run.Counts())
 	}
 	p := publication(run.ID(), note, c, crawl)
-	if err := l.renewLatest(ctx, run, note, p); err != nil {
+	if err := l.renewLatest(ctx, run, note, c, p); err != nil {
 		return err
 	}
 	fault.Point("publish.latest")
@@ -70,8 +70,27 @@ func publication(run string, note cleaned, c candidates, crawl crawled) catalog.
 	p := catalog.Publication{Run: run, Claimed: crawl.Claimed}
 	feeds := map[catalog.Feed]time.Time{}
 	fetches := map[Group]int{}
+	waits, anew := map[[2]string]string{}, map[[2]string]Restatement{}
+	for table, list := range c.Waits {
+		for _, s := range list {
+			waits[[2]string{table, s.Symbol}] = s.Reason
+		}
+	}
+	for table, list := range c.Restated {
+		for _, r := range list {
+			anew[[2]string{table, r.Symbol}] = r
+		}
+	}
 	for _, g := range note.Result.Groups {
 		if skipped(g, slices.Concat(note.Conflicts[g.Table], c.SetAside[g.Table])) {
+			continue
+		}
+		series := [2]string{g.Table, g.Symbol}
+		if reason, ok := waits[series]; ok {
+			if reason != "" {
+				p.Waits = append(p.Waits, catalog.Wait{Table: g.Table, Symbol: tickerlake.Symbol(g.Symbol), Source: g.Source, Reason: reason})
+				waits[series] = "" // once
+			}
 			continue
 		}
 		f := catalog.Feed{Key: note.Objects[g.Object], Table: g.Table, Source: g.Source}
@@ -80,6 +99,10 @@ func publication(run string, note cleaned, c candidates, crawl crawled) catalog.
 		}
 		if g.Outcome != OutcomeBars {
 			continue
+		}
+		r, restated := anew[series]
+		if restated && r.key().after(fetchKey{g.FetchedAt, g.FetchID}) {
+			continue // nothing of it is left
 		}
 		// The rows of a fetch may lie in several objects.
 		fetch := Group{Table: g.Table, Symbol: g.Symbol, Interval: g.Interval, Source: g.Source, Basis: g.Basis, Currency: g.Currency, FetchID: g.FetchID, FetchedAt: g.FetchedAt}
@@ -95,7 +118,8 @@ func publication(run string, note cleaned, c candidates, crawl crawled) catalog.
 		}
 		fetches[fetch] = len(p.Confirmations)
 		cover := catalog.Cover{From: g.MinTs, To: g.MaxTs, FetchedAt: g.FetchedAt, FetchID: g.FetchID}
-		if tickerlake.FromFile(g.FetchID) {
+		restated = restated && r.FetchID == g.FetchID && r.FetchedAt.Equal(g.FetchedAt)
+		if tickerlake.FromFile(g.FetchID) && !restated {
 			cover.From, cover.To = time.Time{}, time.Time{}
 		}
 		p.Confirmations = append(p.Confirmations, catalog.Confirmation{
@@ -103,7 +127,7 @@ func publication(run string, note cleaned, c candidates, crawl crawled) catalog.
 				Table: g.Table, Symbol: tickerlake.Symbol(g.Symbol), Source: g.Source, Basis: tickerlake.Basis(g.Basis),
 				Currency: g.Currency, Interval: tickerlake.Interval(g.Interval), Last: g.MaxTs,
 			},
-			Cover: cover,
+			Cover: cover, Anew: restated,
 		})
 	}
 	for f, at := range feeds {

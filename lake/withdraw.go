@@ -19,7 +19,12 @@ func (b *builder) spans() []Span {
 	}
 	seen := map[fetch]int{}
 	for _, g := range b.groups {
-		if g.Table != b.name || g.Outcome != OutcomeBars || tickerlake.FromFile(g.FetchID) || skipped(g, b.skips) {
+		if g.Table != b.name || g.Outcome != OutcomeBars || skipped(g, b.skips) {
+			continue
+		}
+		r, anew := b.restated[g.Symbol]
+		anew = anew && r.FetchID == g.FetchID && r.FetchedAt.Equal(g.FetchedAt)
+		if tickerlake.FromFile(g.FetchID) && !anew {
 			continue
 		}
 		// The rows of a fetch may lie in several objects.
@@ -30,7 +35,11 @@ func (b *builder) spans() []Span {
 			continue
 		}
 		seen[key] = len(out)
-		out = append(out, Span{Symbol: g.Symbol, From: g.MinTs, To: g.MaxTs, FetchedAt: g.FetchedAt, FetchID: g.FetchID, Remove: b.lake.Remove[g.Source]})
+		s := Span{Symbol: g.Symbol, From: g.MinTs, To: g.MaxTs, FetchedAt: g.FetchedAt, FetchID: g.FetchID, Remove: b.lake.Remove[g.Source]}
+		if anew {
+			s.From, s.To, s.Anew = r.From, r.To, true
+		}
+		out = append(out, s)
 	}
 	slices.SortFunc(out, func(a, b Span) int { return strings.Compare(a.Symbol, b.Symbol) })
 	return out

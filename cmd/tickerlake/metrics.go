@@ -88,6 +88,7 @@ func outcomes(c tickerlake.Counts) []counted {
 	return []counted{
 		{"inserted", c.Inserted}, {"replaced", c.Replaced}, {"unchanged", c.Unchanged},
 		{"superseded", c.Superseded}, {"quarantined", c.Quarantined}, {"not final", c.NotFinal},
+		{"waiting", c.Waiting},
 	}
 }
 
