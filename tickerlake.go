@@ -199,6 +199,13 @@ type Series struct {
 	Watermark time.Time `json:"watermark,omitzero"`
 	// Last is the Ts of the last final bar published.
 	Last time.Time `json:"last,omitzero"`
+	// First is the Ts of the first bar that a fetch has confirmed, if that is known.
+	First time.Time `json:"first,omitzero"`
+	// Waiting says why nothing new of it is published before all of its history has come
+	// anew; empty if it does not wait.
+	Waiting string `json:"waiting,omitempty"`
+	// Reconciled is when all of its history was fetched last, or is taken to have been.
+	Reconciled time.Time `json:"reconciled,omitzero"`
 }
 
 // A Class says what an answer of a source is, judged by its body.

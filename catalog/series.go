@@ -13,29 +13,42 @@ func (c *Catalog) Series(ctx context.Context, table string) (map[tickerlake.Symb
 	out := map[tickerlake.Symbol]tickerlake.Series{}
 	err := c.query(ctx, "catalog.Series", func(rows *sql.Rows) error {
 		s := tickerlake.Series{Table: table}
-		var watermark string
-		if err := rows.Scan(&s.Symbol, &s.Source, &s.Basis, &s.Currency, &s.Interval, &watermark); err != nil {
+		var watermark, reconciled string
+		var covers []byte
+		if err := rows.Scan(&s.Symbol, &s.Source, &s.Basis, &s.Currency, &s.Interval, &watermark, &covers, &s.Waiting, &reconciled); err != nil {
 			return err
 		}
-		s.Watermark = unstamp(watermark)
+		s.Watermark, s.Reconciled = unstamp(watermark), unstamp(reconciled)
+		if s.Waiting != "" {
+			told, err := readCovers(covers)
+			if err != nil {
+				return damagedSeries(table, string(s.Symbol), err)
+			}
+			for _, cover := range told {
+				s.First = tickerlake.Earlier(s.First, cover.From)
+			}
+		}
 		out[s.Symbol] = s
 		return nil
 	}, `SELECT symbol, source, basis, currency, interval, max(watermark, coalesce((SELECT max(ts) FROM delivered d
-			WHERE d.tbl = s.tbl AND d.symbol = s.symbol AND d.held = 0), '')) FROM series s WHERE tbl = ?`, table)
+			WHERE d.tbl = s.tbl AND d.symbol = s.symbol AND d.held = 0), '')), covers, coalesce(reason, ''), coalesce(at, '')
+			FROM series s LEFT JOIN waiting USING (tbl, symbol) LEFT JOIN reconciled USING (tbl, symbol) WHERE tbl = ?`, table)
 	if err != nil {
 		return nil, err
 	}
 	err = c.query(ctx, "catalog.Series", func(rows *sql.Rows) error {
-		var symbol tickerlake.Symbol
-		var ts string
-		if err := rows.Scan(&symbol, &ts); err != nil {
+		s := tickerlake.Series{Table: table}
+		var ts, reconciled string
+		if err := rows.Scan(&s.Symbol, &ts, &s.Waiting, &reconciled); err != nil {
 			return err
 		}
-		if _, ok := out[symbol]; !ok {
-			out[symbol] = tickerlake.Series{Table: table, Symbol: symbol, Watermark: unstamp(ts)}
+		if _, ok := out[s.Symbol]; !ok {
+			s.Watermark, s.Reconciled = unstamp(ts), unstamp(reconciled)
+			out[s.Symbol] = s
 		}
 		return nil
-	}, "SELECT symbol, max(ts) FROM delivered WHERE tbl = ? AND held = 0 GROUP BY symbol", table)
+	}, `SELECT symbol, max(ts), max(reason), coalesce((SELECT at FROM reconciled r WHERE r.tbl = ?1 AND r.symbol = k.symbol), '')
+		FROM (SELECT symbol, ts, '' AS reason FROM delivered WHERE tbl = ?1 AND held = 0 UNION ALL SELECT symbol, '', reason FROM waiting WHERE tbl = ?1) k GROUP BY symbol`, table)
 	return out, err
 }
 

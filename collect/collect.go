@@ -38,6 +38,9 @@ type Watermarks interface {
 	// none. It is called by several goroutines at once, and may be called with an
 	// older bar than is known.
 	Pending(ctx context.Context, fetchID string, series tickerlake.Series) error
+	// Reconciled tells that all of the history of symbols was fetched at a time, or is
+	// taken to have been.
+	Reconciled(ctx context.Context, table string, at time.Time, symbols ...tickerlake.Symbol) error
 }
 
 // Progress is how far a fetch of a source has come.

@@ -88,10 +88,23 @@ func (l *lake) Pending(_ context.Context, _ string, s tickerlake.Series) error {
 	if l.series == nil {
 		l.series = map[tickerlake.Symbol]tickerlake.Series{}
 	}
-	if old := l.series[s.Symbol]; old.Watermark.After(s.Watermark) {
+	old := l.series[s.Symbol]
+	if old.Watermark.After(s.Watermark) {
 		s.Watermark = old.Watermark
 	}
+	s.Reconciled, s.Waiting, s.First = old.Reconciled, old.Waiting, old.First
 	l.series[s.Symbol] = s
+	return nil
+}
+
+func (l *lake) Reconciled(_ context.Context, _ string, at time.Time, symbols ...tickerlake.Symbol) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, symbol := range symbols {
+		s := l.series[symbol]
+		s.Reconciled = tickerlake.Later(s.Reconciled, at)
+		l.series[symbol] = s
+	}
 	return nil
 }
 

@@ -43,6 +43,10 @@ type Config struct {
 	// Withdrawn says what becomes of a bar in the tables that a later complete answer no
 	// longer has: "report" it, or "remove" it, which leaves a revision.
 	Withdrawn string `yaml:"withdrawn"`
+	// Reconcile is how often all of a symbol's history is fetched again, which finds late
+	// corrections and withdrawn bars; 0 is never. Each symbol has its day, by its name. By
+	// default 30 days for 1d, never otherwise.
+	Reconcile *tickerlake.Duration `yaml:"reconcile"`
 	// Schedule is when the source is fetched by itself while the lake is up, in the words
 	// of Amazon EventBridge Scheduler and in TimeZone.
 	Schedule string `yaml:"schedule"`
@@ -184,5 +188,18 @@ func (c Config) lookback() time.Duration {
 		return 7 * 24 * time.Hour
 	default:
 		return 5 * c.Interval.Duration()
+	}
+}
+
+// reconcile is how often all history is fetched again; 0: never. A request for it costs
+// as much as another where a request is for one symbol, and daily bars are few.
+func (c Config) reconcile() time.Duration {
+	switch {
+	case c.Reconcile != nil:
+		return time.Duration(*c.Reconcile)
+	case c.Interval.Daily():
+		return 30 * 24 * time.Hour
+	default:
+		return 0
 	}
 }

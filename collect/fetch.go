@@ -65,6 +65,27 @@ func (s *Source) Fetch(ctx context.Context, w Window) (Report, error) {
 	return report, report.Err()
 }
 
+// baseline takes all of the history of series as fetched now of which it is not known
+// when it was: they are due on their day, and not all at once.
+func (s *Source) baseline(ctx context.Context, symbols []tickerlake.Symbol, known map[tickerlake.Symbol]tickerlake.Series, now time.Time) error {
+	if s.o.Watermarks == nil || s.cfg.reconcile() <= 0 {
+		return nil
+	}
+	var unknown []tickerlake.Symbol
+	for _, symbol := range symbols {
+		if k, ok := known[symbol]; ok && k.Reconciled.IsZero() && !k.Watermark.IsZero() {
+			unknown = append(unknown, symbol)
+		}
+	}
+	if len(unknown) == 0 {
+		return nil
+	}
+	if err := s.o.Watermarks.Reconciled(ctx, s.Table(), now, unknown...); err != nil {
+		return fmt.Errorf("%s: keeping from when on series are fetched again: %w", s.o.Name, err)
+	}
+	return nil
+}
+
 // A run is one Fetch under way.
 type run struct {
 	source        *Source
@@ -90,15 +111,18 @@ func (r *run) all(ctx context.Context, symbols []tickerlake.Symbol, now time.Tim
 	fresh := symbols[:0:0]
 	for _, symbol := range symbols {
 		why := r.source.conflictBefore(r.known[symbol])
-		if why == "" {
+		if why == "" || r.window.Replace {
 			fresh = append(fresh, symbol)
 			continue
 		}
-		from, to := r.source.bounds(r.window, r.known[symbol], now)
+		from, to, _ := r.source.bounds(r.window, r.known[symbol], now)
 		o := outcome{symbol: symbol, verdict: verdict{class: tickerlake.ClassConflict, message: why}}
 		if err := r.settle(ctx, task{from: from, to: to}, answer{at: now.UTC().Truncate(time.Microsecond)}, []outcome{o}); err != nil {
 			return err
 		}
+	}
+	if err := r.source.baseline(ctx, fresh, r.known, now); err != nil {
+		return err
 	}
 	tasks := make(chan task)
 	var workers sync.WaitGroup
@@ -231,17 +255,17 @@ func (r *run) split(t task, a answer, asked map[string]tickerlake.Symbol) []outc
 		}
 	}
 	for i := range list {
-		r.examine(&list[i], a)
+		r.examine(&list[i], t, a)
 	}
 	return list
 }
 
 // examine compares the rows of a symbol with what the source and the table say.
-func (r *run) examine(o *outcome, a answer) {
+func (r *run) examine(o *outcome, t task, a answer) {
 	if !o.verdict.class.OK() {
 		return
 	}
-	if to := r.window.To; !to.IsZero() && r.window.From.IsZero() {
+	if to := r.window.To; !to.IsZero() && r.window.From.IsZero() && !t.whole {
 		// An answer to a request for all history goes beyond an end that was asked for.
 		kept := o.rows[:0:0]
 		for _, row := range o.rows {
@@ -272,6 +296,9 @@ func (r *run) examine(o *outcome, a answer) {
 		}
 	}
 	o.currency = said
+	if r.window.Replace {
+		return
+	}
 	if why := r.source.conflict(r.known[o.symbol], r.source.label(a.madeUp), said); why != "" {
 		o.verdict = verdict{class: tickerlake.ClassConflict, message: why}
 	}
@@ -291,6 +318,9 @@ func (r *run) settle(ctx context.Context, t task, a answer, list []outcome) erro
 		var err error
 		if o.id, err = s.ids.next(a.at); err != nil {
 			return err
+		}
+		if r.window.Replace {
+			o.id = tickerlake.ReplaceFetch + o.id
 		}
 		if o.verdict.class != tickerlake.ClassOK {
 			continue
@@ -339,6 +369,11 @@ func (r *run) record(ctx context.Context, t task, a answer, o outcome, documents
 			}
 			if err := s.o.Watermarks.Pending(ctx, o.id, series); err != nil {
 				return fmt.Errorf("%s: keeping the watermark of %s: %w", s.o.Name, o.symbol, err)
+			}
+		}
+		if t.whole && s.o.Watermarks != nil && s.cfg.reconcile() > 0 {
+			if err := s.o.Watermarks.Reconciled(ctx, s.Table(), a.at, o.symbol); err != nil {
+				return fmt.Errorf("%s: keeping when %s was fetched: %w", s.o.Name, o.symbol, err)
 			}
 		}
 	}
@@ -404,7 +439,7 @@ func watermark(rows []row, s session, at time.Time) (last time.Time) {
 func (r *run) joins(t task, symbol tickerlake.Symbol) bool {
 	known := r.known[symbol].Watermark
 	switch {
-	case !r.window.given(), t.begin.IsZero():
+	case !r.window.given(), t.whole, t.begin.IsZero():
 		return true
 	case known.IsZero():
 		return !r.source.since.IsZero() && !t.begin.After(r.source.since)

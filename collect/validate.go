@@ -128,6 +128,7 @@ func (v *validator) limits(c Config) {
 		{"settle", time.Duration(c.Settle), 0, day},
 		{"timeout", time.Duration(c.Timeout), time.Millisecond, time.Hour},
 		{"lookback", c.lookback(), 0, 36500 * day},
+		{"reconcile", c.reconcile(), 0, 36500 * day},
 	} {
 		if d.value < d.from || d.value > d.to {
 			v.add(d.key, "%s: want %s to %s", tickerlake.Duration(d.value), tickerlake.Duration(d.from), tickerlake.Duration(d.to))

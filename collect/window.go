@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"hash/fnv"
 	"slices"
 	"strings"
 	"time"
@@ -19,6 +20,11 @@ type Window struct {
 	From, To time.Time
 	// Symbols are some of the source's; none means all.
 	Symbols []tickerlake.Symbol
+	// Whole asks for all history, and not for From and To.
+	Whole bool
+	// Replace wants the answers in the place of what is stored, whatever its source, basis
+	// and currency. It goes with Whole.
+	Replace bool
 }
 
 func (w Window) given() bool { return !w.From.IsZero() || !w.To.IsZero() }
@@ -34,6 +40,7 @@ type task struct {
 	from, to time.Time
 	// begin is where the first part of it began, if it is one of several.
 	begin time.Time
+	whole bool // all history, or what is wanted of it (since)
 }
 
 // choose gives the symbols of the source that the window is about.
@@ -41,6 +48,9 @@ func (s *Source) choose(w Window, now time.Time) ([]tickerlake.Symbol, error) {
 	symbols, err := s.cfg.Symbols.Resolve(s.o.Dir)
 	if err != nil {
 		return nil, err
+	}
+	if w.Whole && w.given() || w.Replace && !w.Whole {
+		return nil, tickerlake.Errorf(tickerlake.Internal, "collect.Fetch", s.o.Name, "all history is wanted, and a window of it")
 	}
 	if !w.From.IsZero() && !w.To.IsZero() && !w.From.Before(w.To) {
 		return nil, tickerlake.Errorf(tickerlake.Invalid, "collect.Fetch", s.o.Name,
@@ -62,16 +72,20 @@ func (s *Source) choose(w Window, now time.Time) ([]tickerlake.Symbol, error) {
 }
 
 // bounds gives the window to ask for a symbol.
-func (s *Source) bounds(w Window, known tickerlake.Series, now time.Time) (from, to time.Time) {
-	if to = w.To; to.IsZero() {
+func (s *Source) bounds(w Window, known tickerlake.Series, now time.Time) (from, to time.Time, whole bool) {
+	whole = w.Whole || known.Waiting != "" || !w.given() && (known.Watermark.IsZero() || s.reconciles(known, now))
+	if to = w.To; to.IsZero() || whole {
 		to = s.session.next(now)
 	}
 	switch {
+	case whole:
+		// A series that waits needs all that the table has, too.
+		if from = s.since; !known.First.IsZero() && known.First.Before(from) {
+			from = known.First
+		}
 	case !w.From.IsZero():
 		from = w.From
 	case w.given():
-		from = s.since
-	case known.Watermark.IsZero():
 		from = s.since
 	default:
 		from = known.Watermark.Add(-s.cfg.lookback())
@@ -88,7 +102,26 @@ func (s *Source) bounds(w Window, known tickerlake.Series, now time.Time) (from,
 	if !from.IsZero() && !from.Before(to) {
 		from = s.session.last(to)
 	}
-	return from.UTC(), to.UTC()
+	return from.UTC(), to.UTC(), whole
+}
+
+// reconciles reports whether all of a series' history is due to be fetched again: on a
+// day of its own in each period, which its name decides, so that the symbols of a source
+// are spread evenly.
+func (s *Source) reconciles(known tickerlake.Series, now time.Time) bool {
+	period := s.cfg.reconcile()
+	if period <= 0 || known.Reconciled.IsZero() {
+		return false
+	}
+	const day = 24 * time.Hour
+	unit := min(day, period)
+	slots := int64(period / unit)
+	hash := fnv.New64a()
+	_, _ = hash.Write([]byte(known.Symbol)) // never fails
+	slot := time.Duration(hash.Sum64()%uint64(slots)) * unit
+	since := time.Duration(now.Unix()) * time.Second
+	due := now.Add(-(since - slot) % (time.Duration(slots) * unit))
+	return known.Reconciled.Before(due)
 }
 
 // earliest is the Ts of the oldest bar that the provider gives, zero if that is not known.
@@ -126,20 +159,24 @@ func midnight(t time.Time) time.Time {
 // plan makes the requests: symbols with the same window share one, up to the batch.
 func (s *Source) plan(w Window, symbols []tickerlake.Symbol, known map[tickerlake.Symbol]tickerlake.Series, now time.Time) []task {
 	var tasks []task
-	open := map[[2]int64]int{} // window to its task that has room
+	type window struct {
+		from, to int64
+		whole    bool
+	}
+	open := map[window]int{} // window to its task that has room
 	for _, symbol := range symbols {
-		from, to := s.bounds(w, known[symbol], now)
-		if mark := known[symbol].Watermark; !w.given() && !mark.IsZero() && from.After(s.session.next(s.session.instant(mark))) {
+		from, to, whole := s.bounds(w, known[symbol], now)
+		if mark := known[symbol].Watermark; !whole && !w.given() && !mark.IsZero() && from.After(s.session.next(s.session.instant(mark))) {
 			s.log.Warn("the provider no longer gives the bars after the last one that is known: they are missing",
 				"symbol", symbol, "last", mark, "from", from)
 		}
-		key := [2]int64{from.Unix(), to.Unix()}
+		key := window{from.Unix(), to.Unix(), whole}
 		if i, ok := open[key]; ok && len(tasks[i].symbols) < s.cfg.HTTP.Batch {
 			tasks[i].symbols = append(tasks[i].symbols, symbol)
 			continue
 		}
 		open[key] = len(tasks)
-		tasks = append(tasks, task{symbols: []tickerlake.Symbol{symbol}, from: from, to: to})
+		tasks = append(tasks, task{symbols: []tickerlake.Symbol{symbol}, from: from, to: to, whole: whole})
 	}
 	return tasks
 }
@@ -189,8 +226,8 @@ func (s *Source) conflict(known tickerlake.Series, source, currency string) stri
 	if len(differ) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("table %s holds rows of it with %s: give the source a table of its own (table: under sources.%s)",
-		cmp.Or(known.Table, s.Table()), strings.Join(differ, ", and "), s.o.Name)
+	return fmt.Sprintf("table %s holds rows of it with %s: give the source a table of its own (table: under sources.%s), or take its prices instead of those (tickerlake refetch %s --source %s --replace)",
+		cmp.Or(known.Table, s.Table()), strings.Join(differ, ", and "), s.o.Name, known.Symbol, s.o.Name)
 }
 
 // conflictBefore is what can be said before any answer. Whether prices are made up

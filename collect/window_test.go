@@ -61,7 +61,7 @@ func TestCatchUp(t *testing.T) {
 	l := &lake{}
 	fetch := func(symbols, at string, w Window, wantErr bool, want ...string) {
 		t.Helper()
-		_, err := l.source(t, seed(t, base, symbols), at).Fetch(t.Context(), w)
+		_, err := l.source(t, seed(t, base, symbols, "reconcile: 0 days"), at).Fetch(t.Context(), w)
 		if (err != nil) != wantErr {
 			t.Errorf("at %s: %v", at, err)
 		}
@@ -134,6 +134,115 @@ func TestSinceAndLookback(t *testing.T) {
 	fetch("2025-01-09 18:00", "A January 08 2025..January 10 2025", "lookback: 0 days")
 }
 
+// TestReconcile: all of each symbol's history is asked for once in the time, on a day of
+// its own, also after days without a fetch and for series of which it is not known.
+func TestReconcile(t *testing.T) {
+	d := &desk{}
+	base := serve(t, d.ServeHTTP)
+	l := &lake{series: map[tickerlake.Symbol]tickerlake.Series{}}
+	var symbols []string
+	for i := range 60 {
+		symbol := fmt.Sprintf("S%d", i)
+		symbols = append(symbols, symbol)
+		l.series[tickerlake.Symbol(symbol)] = tickerlake.Series{Symbol: tickerlake.Symbol(symbol), Watermark: time.Date(2025, 1, 3, 0, 0, 0, 0, time.UTC)}
+	}
+	at := time.Date(2025, 1, 6, 18, 0, 0, 0, time.UTC)
+	day := func() (whole []string) {
+		t.Helper()
+		cfg := seed(t, base, strings.Join(symbols, ", "), "reconcile: 30 days", "lookback: 1 days")
+		if _, err := l.source(t, cfg, at.Format("2006-01-02 15:04")).Fetch(t.Context(), Window{}); err != nil {
+			t.Fatal(err)
+		}
+		for _, asked := range d.take() {
+			if symbol, ok := strings.CutSuffix(asked, " .."); ok {
+				whole = append(whole, symbol)
+			}
+		}
+		at = at.AddDate(0, 0, 1)
+		return whole
+	}
+	if whole := day(); len(whole) != 0 {
+		t.Fatalf("the first fetch asks for all of %v", whole)
+	}
+	times, most := map[string]int{}, 0
+	for range 30 {
+		whole := day()
+		most = max(most, len(whole))
+		for _, symbol := range whole {
+			times[symbol]++
+		}
+	}
+	for _, symbol := range symbols {
+		if times[symbol] != 1 {
+			t.Errorf("%s was asked for %d times in 30 days, want once", symbol, times[symbol])
+		}
+	}
+	if most > 8 {
+		t.Errorf("%d of 60 symbols on one day", most)
+	}
+	at = at.AddDate(0, 0, 45)
+	if whole := day(); len(whole) != 60 {
+		t.Errorf("after 45 days off %d symbols are asked for, want all", len(whole))
+	}
+	if whole := day(); len(whole) > 8 {
+		t.Errorf("and the day after %d", len(whole))
+	}
+}
+
+// TestWaiting: a series that waits is asked for all of its history, whatever the window,
+// and for all that the table has.
+func TestWaiting(t *testing.T) {
+	day := func(s string) time.Time { v, _ := time.Parse(time.DateOnly, s); return v }
+	d := &desk{}
+	base := serve(t, d.ServeHTTP)
+	l := &lake{series: map[tickerlake.Symbol]tickerlake.Series{
+		"A": {Symbol: "A", Watermark: day("2025-01-03"), Waiting: "prices are another"},
+		"B": {Symbol: "B", Watermark: day("2025-01-03")},
+	}}
+	fetch := func(w Window, since string, want ...string) {
+		t.Helper()
+		if _, err := l.source(t, seed(t, base, "A, B", since), "2025-01-06 18:00").Fetch(t.Context(), w); err != nil {
+			t.Fatal(err)
+		}
+		if got := d.take(); !slices.Equal(got, want) {
+			t.Errorf("asked for %q, want %q", got, want)
+		}
+	}
+	fetch(Window{}, "", "A ..", "B December 27 2024..January 07 2025")
+	l.docs = nil
+	fetch(Window{From: day("2024-02-01"), To: day("2024-03-01")}, "", "A ..", "B February 01 2024..March 01 2024")
+	if n := strings.Count(strings.Join(l.docs, "\n"), `"symbol":"A"`); n < 1000 {
+		t.Errorf("%d rows of A, want all", n)
+	}
+	fetch(Window{}, "since: 2024-12-01", "A December 01 2024..January 07 2025", "B December 30 2024..January 07 2025")
+	a := l.series["A"]
+	a.First = day("2024-06-03")
+	l.series["A"] = a
+	fetch(Window{}, "since: 2024-12-01", "A June 03 2024..January 07 2025", "B December 30 2024..January 07 2025")
+}
+
+// TestWhole: all history is asked for, and taken instead of what another source gave.
+func TestWhole(t *testing.T) {
+	d := &desk{}
+	base := serve(t, d.ServeHTTP)
+	l := &lake{series: map[tickerlake.Symbol]tickerlake.Series{
+		"A": {Symbol: "A", Table: "bars_1d", Source: "other", Basis: "raw", Currency: "EUR", Interval: "1d", Watermark: time.Date(2025, 1, 3, 0, 0, 0, 0, time.UTC)},
+	}}
+	w := Window{Symbols: []tickerlake.Symbol{"A"}, Whole: true}
+	_, err := l.source(t, seed(t, base, "A, B"), "2025-01-06 18:00").Fetch(t.Context(), w)
+	if !errors.Is(err, tickerlake.Conflict) || !strings.Contains(err.Error(), "tickerlake refetch A --source market --replace") || len(d.take()) != 0 {
+		t.Errorf("says %v", err)
+	}
+	w.Replace = true
+	report, err := l.source(t, seed(t, base, "A, B"), "2025-01-06 18:00").Fetch(t.Context(), w)
+	if err != nil || !slices.Equal(d.take(), []string{"A .."}) {
+		t.Fatal(err)
+	}
+	if id := report.Symbols[0].FetchID; !strings.HasPrefix(id, tickerlake.ReplaceFetch) || !strings.Contains(l.docs[0], `"fetch_id":"`+id+`"`) {
+		t.Errorf("fetch id %s, document %s", id, l.docs[0])
+	}
+}
+
 func TestConflict(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -169,7 +278,8 @@ func TestConflict(t *testing.T) {
 					t.Fatal("a row of the symbol in conflict was delivered")
 				}
 			}
-			if l.series["A"] != c.stored || len(l.docs) == 0 || len(l.fetches) != 2 {
+			now := l.series["A"]
+			if now.Reconciled = c.stored.Reconciled; now != c.stored || len(l.docs) == 0 || len(l.fetches) != 2 {
 				t.Errorf("series %+v, %d documents, %d fetch records", l.series["A"], len(l.docs), len(l.fetches))
 			}
 		})

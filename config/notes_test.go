@@ -74,6 +74,7 @@ var notes = map[string]note{
 	"sources.*.since": {Pattern: `^([0-9]{4}-[0-9]{2}-[0-9]{2})?$`, Want: "a date", Example: "1990-01-01", Instead: "all that the provider has",
 		Bad: []string{"yesterday", "1990"}, Deep: []string{"1990-02-30"}},
 	"sources.*.lookback":  {Min: "0 seconds", Max: "36500 days", Example: "30 days", Instead: "7 days for 1d, five bars below"},
+	"sources.*.reconcile": {Min: "0 seconds", Max: "36500 days", Example: "90 days", Instead: "30 days for 1d, never below"},
 	"sources.*.withdrawn": {Enum: []string{collect.WithdrawnReport, collect.WithdrawnRemove}, Example: "remove", Bad: []string{"delete"}},
 	"sources.*.schedule": {Pattern: schedules, Want: "rate(..), cron(..) of six fields, or at(..)", Example: "rate(1 hour)", Instead: "only on command",
 		Good: []string{"cron(0 22 ? * MON-FRI *)", "at(2030-01-31T18:00:00)"}, Bad: []string{"every hour", "cron(0 22 * * *)"}, Deep: []string{"cron(0 25 * * ? *)", "rate(0 minutes)"}},

@@ -388,8 +388,14 @@ func (l *Lake) conflicts(ctx context.Context, groups []Group) (map[string][]Skip
 		if len(differs) == 0 {
 			continue
 		}
+		if strings.HasPrefix(g.FetchID, tickerlake.ReplaceFetch) && string(s.Interval) == g.Interval {
+			// From here on the series is what a user wants in its place.
+			s.Source, s.Basis, s.Currency = g.Source, tickerlake.Basis(g.Basis), g.Currency
+			series[tickerlake.Symbol(g.Symbol)] = s
+			continue
+		}
 		skip := Skip{Symbol: g.Symbol, Source: g.Source, Basis: g.Basis, Currency: g.Currency, Interval: g.Interval,
-			Reason: fmt.Sprintf("%s: %s; give the source a table of its own (table:)", g.Table, strings.Join(differs, ", "))}
+			Reason: fmt.Sprintf("%s: %s; give the source a table of its own (table:), or take it instead (tickerlake refetch %s --replace)", g.Table, strings.Join(differs, ", "), g.Symbol)}
 		if !slices.Contains(out[g.Table], skip) {
 			out[g.Table] = append(out[g.Table], skip)
 		}

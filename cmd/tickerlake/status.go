@@ -43,9 +43,12 @@ type status struct {
 	Ledger []catalog.StateCount `json:"ledger"`
 	Held   []heldObject         `json:"held"`
 	Paused []catalog.Pause      `json:"paused"`
-	Runs   []flow.RunResult     `json:"runs"`
-	Disk   []diskUse            `json:"disk"`
-	Up     *lockHolder          `json:"up"` // null if no tickerlake up holds the lake
+	// Waiting are the series of which nothing new is published before all of their history
+	// has come anew.
+	Waiting []catalog.Wait   `json:"waiting"`
+	Runs    []flow.RunResult `json:"runs"`
+	Disk    []diskUse        `json:"disk"`
+	Up      *lockHolder      `json:"up"` // null if no tickerlake up holds the lake
 }
 
 // A heldObject is a raw object that waits for tickerlake run --release.
@@ -87,6 +90,9 @@ func (p *pipeline) status(ctx context.Context) (status, error) {
 		s.Held = append(s.Held, heldObject{Key: e.Key, Lines: e.Lines, Since: e.Updated, Reason: e.Error})
 	}
 	if s.Paused, err = p.catalog.Paused(ctx); err != nil {
+		return s, err
+	}
+	if s.Waiting, err = p.catalog.Waits(ctx); err != nil {
 		return s, err
 	}
 	store, err := flow.NewStore(ctx, p.catalog.DB())
@@ -152,6 +158,15 @@ func (a *app) printStatus(p *pipeline, s status) error {
 		rows = append(rows, nil, []string{"PAUSED SOURCE", "AGE", "REASON"})
 		for _, x := range s.Paused {
 			rows = append(rows, []string{x.Source, ageText(now.Sub(x.Since)), x.Reason})
+		}
+	}
+	if len(s.Waiting) > 0 {
+		rows = append(rows, nil, []string{"WAITING", "SYMBOL", "SOURCE", "AGE", "REASON"})
+		for _, w := range s.Waiting[:min(len(s.Waiting), statusHeld)] {
+			rows = append(rows, []string{w.Table, string(w.Symbol), w.Source, ageText(now.Sub(w.Since)), w.Reason})
+		}
+		if more := len(s.Waiting) - statusHeld; more > 0 {
+			rows = append(rows, []string{fmt.Sprintf("and %d more (--json lists all)", more)})
 		}
 	}
 	rows = append(rows, nil, []string{"RUN", "STATE", "STARTED (UTC)", "TOOK", "ROWS OR ERROR"})

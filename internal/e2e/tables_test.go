@@ -100,8 +100,8 @@ func difference(got, want prices) string {
 // conserved demands that no run of the lake lost or made up a row.
 func (p *pipeline) conserved() {
 	p.t.Helper()
-	lost := p.rows(`SELECT id, rows_read, inserted, replaced, unchanged, superseded, quarantined, not_final FROM ops.runs
-		WHERE state = 'COMPLETED' AND rows_read <> inserted + replaced + unchanged + superseded + quarantined + not_final`)
+	lost := p.rows(`SELECT id, rows_read, inserted, replaced, unchanged, superseded, quarantined, not_final, waiting FROM ops.runs
+		WHERE state = 'COMPLETED' AND rows_read <> inserted + replaced + unchanged + superseded + quarantined + not_final + waiting`)
 	if len(lost) > 0 {
 		p.t.Errorf("rows are not conserved in the runs %v", lost)
 	}
