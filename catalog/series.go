@@ -30,7 +30,7 @@ func (c *Catalog) Series(ctx context.Context, table string) (map[tickerlake.Symb
 		}
 		out[s.Symbol] = s
 		return nil
-	}, `SELECT symbol, source, basis, currency, interval, max(watermark, coalesce((SELECT max(ts) FROM delivered d
+	}, `SELECT symbol, s.source, basis, currency, interval, max(watermark, coalesce((SELECT max(ts) FROM delivered d
 			WHERE d.tbl = s.tbl AND d.symbol = s.symbol AND d.held = 0), '')), covers, coalesce(reason, ''), coalesce(at, '')
 			FROM series s LEFT JOIN waiting USING (tbl, symbol) LEFT JOIN reconciled USING (tbl, symbol) WHERE tbl = ?`, table)
 	if err != nil {
