@@ -239,7 +239,7 @@ func (h *history) answer() modelFetch {
 		h.market[table][symbol] = map[time.Time][2]float64{}
 	}
 	bars := h.market[table][symbol]
-	dividend := h.rand.IntN(5) == 0
+	dividend, split := h.rand.IntN(5) == 0, h.rand.IntN(8) == 0
 	for _, ts := range times {
 		bar, ok := bars[ts]
 		switch n := h.rand.IntN(12); {
@@ -251,15 +251,21 @@ func (h *history) answer() modelFetch {
 		case ok && dividend:
 			bars[ts] = [2]float64{bar[0], bar[1] * 0.5}
 		}
+		if bar, ok := bars[ts]; ok && split {
+			bars[ts] = [2]float64{bar[0] * 2, bar[1] * 2}
+		}
 	}
 	from := h.rand.IntN(len(times))
-	for i, ts := range times[from : from+1+h.rand.IntN(len(times)-from)] {
+	to := from + 1 + h.rand.IntN(len(times)-from)
+	if h.rand.IntN(4) == 0 {
+		from, to = 0, len(times) // all history
+	}
+	for _, ts := range times[from:to] {
 		if bar, ok := bars[ts]; ok {
 			d := modelDoc{number: len(f.rows), ts: ts, close: bar[0], adj: bar[1]}
 			if h.rand.IntN(25) == 0 {
 				d.close = -1
 			}
-			_ = i
 			f.rows = append(f.rows, d)
 		}
 	}
@@ -428,6 +434,18 @@ func (h *history) compare() {
 		h.compareCovers(table)
 		h.comparePast(table)
 	}
+	waits, err := h.cat.Waits(context.Background())
+	h.must(err)
+	for _, w := range waits {
+		if !h.model.table(w.Table).waits[string(w.Symbol)] {
+			h.Errorf("%s %s waits: %s", w.Table, w.Symbol, w.Reason)
+		}
+	}
+	wanted := 0
+	for _, table := range historyTables {
+		wanted += len(h.model.table(table).waits)
+	}
+	h.want("series that wait", len(waits), wanted)
 	entries, err := h.cat.Objects(context.Background(), "")
 	h.must(err)
 	states := map[string]catalog.State{}

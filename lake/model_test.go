@@ -78,12 +78,13 @@ type modelCover struct {
 
 type modelTable struct {
 	rows      map[modelKey]modelRow
+	waits     map[string]bool // symbols whose rows wait for all of their history
 	revisions []modelRevision
 	covers    []modelCover
 }
 
 func (t *modelTable) clone() *modelTable {
-	return &modelTable{rows: maps.Clone(t.rows), revisions: slices.Clone(t.revisions), covers: slices.Clone(t.covers)}
+	return &modelTable{rows: maps.Clone(t.rows), waits: maps.Clone(t.waits), revisions: slices.Clone(t.revisions), covers: slices.Clone(t.covers)}
 }
 
 // A modelSnapshot is a state of a table that a rollback can return to.
@@ -98,7 +99,7 @@ func newModel(remove bool) *model {
 
 func (m *model) table(name string) *modelTable {
 	if m.tables[name] == nil {
-		m.tables[name] = &modelTable{rows: map[modelKey]modelRow{}}
+		m.tables[name] = &modelTable{rows: map[modelKey]modelRow{}, waits: map[string]bool{}}
 	}
 	return m.tables[name]
 }
@@ -173,107 +174,28 @@ func (m *model) plan() modelRun {
 		}
 	}
 	for name, fetches := range byTable {
+		slices.SortFunc(fetches, func(a, b modelFetch) int { return a.version().compare(b.version()) })
 		before := m.table(name)
-		r.tables[name] = before.clone()
-		r.changed[name] = r.merge(before, r.tables[name], fetches, m.remove)
+		c := &modelMerge{before: before, fetches: fetches, remove: m.remove, anew: map[string]modelCover{}, waits: map[string]bool{}}
+		for _, f := range fetches {
+			if before.waits[f.symbol] && len(f.rows) > 0 {
+				c.settle(f.symbol, version{})
+			}
+		}
+		for c.merge(); c.restate(); c.merge() {
+		}
+		r.tables[name], r.changed[name] = c.t, c.changed
+		r.counts = sum(r.counts, c.counts)
 	}
 	return r
 }
 
-// merge changes a table by what fetches say.
-func (r *modelRun) merge(before, t *modelTable, fetches []modelFetch, remove bool) (changed bool) {
-	best := map[modelKey]modelRow{}
-	for _, f := range fetches {
-		for _, d := range f.rows {
-			r.counts.Read++
-			k := modelKey{f.symbol, d.ts}
-			row := modelRow{d.close, d.adj, f.version()}
-			have, ok := best[k]
-			switch {
-			case d.close <= 0:
-				r.counts.Quarantined++
-			case !ok:
-				best[k] = row
-			default:
-				r.counts.Superseded++
-				if row.version.compare(have.version) > 0 {
-					best[k] = row
-				}
-			}
-		}
+func sum(a, b tickerlake.Counts) tickerlake.Counts {
+	return tickerlake.Counts{
+		Read: a.Read + b.Read, Inserted: a.Inserted + b.Inserted, Replaced: a.Replaced + b.Replaced, Unchanged: a.Unchanged + b.Unchanged,
+		Superseded: a.Superseded + b.Superseded, Quarantined: a.Quarantined + b.Quarantined, Waiting: a.Waiting + b.Waiting,
+		Withdrawn: a.Withdrawn + b.Withdrawn, Removed: a.Removed + b.Removed,
 	}
-	slices.SortFunc(fetches, func(a, b modelFetch) int { return a.version().compare(b.version()) })
-	keys := maps.Clone(before.rows)
-	maps.Copy(keys, best)
-	for k := range keys {
-		changed = r.decide(before, t, k, best, fetches, remove) || changed
-	}
-	for _, f := range fetches {
-		if from, to, ok := f.span(true); ok {
-			t.covers = append(t.covers, modelCover{f.symbol, from, to, f.version()})
-		}
-	}
-	return changed
-}
-
-// decide says what becomes of a key.
-func (r *modelRun) decide(before, t *modelTable, k modelKey, best map[modelKey]modelRow, fetches []modelFetch, remove bool) (changed bool) {
-	row, came := best[k]
-	old, stood := before.rows[k]
-	superseded := came && (before.covered(k, row.version) || stood && row.version.compare(old.version) <= 0)
-	if at, gone := before.withdrawn(k, best, fetches); gone {
-		if stood || !remove && !superseded {
-			r.counts.Withdrawn++
-		}
-		if remove {
-			if came {
-				r.counts.Superseded++
-			}
-			if stood {
-				r.counts.Removed++
-				t.revisions = append(t.revisions, modelRevision{key: k, modelRow: old, withdrawn: at})
-				delete(t.rows, k)
-			}
-			return stood
-		}
-	}
-	switch {
-	case !came:
-	case superseded:
-		r.counts.Superseded++
-	case !stood:
-		r.counts.Inserted++
-		t.rows[k], changed = row, true
-	case row.close == old.close && row.adj == old.adj:
-		r.counts.Unchanged++
-	case row.close == old.close:
-		r.counts.Replaced++
-		old.adj = row.adj
-		t.rows[k], changed = old, true
-	default:
-		r.counts.Replaced++
-		t.revisions = append(t.revisions, modelRevision{key: k, modelRow: old})
-		t.rows[k], changed = row, true
-	}
-	return changed
-}
-
-// withdrawn gives the first fetch that is complete where the key would be and does not
-// have it, if no later one has confirmed it.
-func (t *modelTable) withdrawn(k modelKey, best map[modelKey]modelRow, fetches []modelFetch) (time.Time, bool) {
-	for _, f := range fetches {
-		from, to, ok := f.span(true)
-		if !ok || f.symbol != k.symbol || k.ts.Before(from) || k.ts.After(to) || f.has(k.ts) || !f.complete() {
-			continue
-		}
-		row, came := best[k]
-		old, stood := t.rows[k]
-		if came && row.version.compare(f.version()) >= 0 || stood && old.version.compare(f.version()) >= 0 || t.covered(k, f.version()) {
-			continue
-		}
-		return f.at, true
-	}
-	return time.Time{}, false
 }
 
 // publish makes a planned run true.
@@ -282,7 +204,7 @@ func (m *model) publish(r modelRun) {
 	for _, o := range r.objects {
 		o.state, o.replay = "published", 0
 		for _, f := range o.fetches {
-			if _, _, ok := f.span(true); ok && o.feeds[f.table] == 0 {
+			if _, _, ok := f.span(true); ok && o.feeds[f.table] == 0 && !r.tables[f.table].waits[f.symbol] {
 				if o.feeds == nil {
 					o.feeds = map[string]int{}
 				}
