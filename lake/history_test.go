@@ -239,26 +239,32 @@ func (h *history) answer() modelFetch {
 		h.market[table][symbol] = map[time.Time][2]float64{}
 	}
 	bars := h.market[table][symbol]
-	dividend, split := h.rand.IntN(5) == 0, h.rand.IntN(8) == 0
+	dividend, split := h.rand.IntN(4) == 0, h.rand.IntN(4) == 0
 	for _, ts := range times {
 		bar, ok := bars[ts]
 		switch n := h.rand.IntN(12); {
+		case ok && (split || dividend && n > 0): // and nothing else changes
+			if dividend {
+				bar[1] *= 0.5
+			}
+			if split {
+				bar[0], bar[1] = bar[0]*2, bar[1]*2
+			}
+			bars[ts] = bar
 		case !ok && n < 9, ok && n == 0: // new, or corrected
 			h.prices++
 			bars[ts] = [2]float64{float64(h.prices), float64(h.prices)}
 		case ok && n < 3:
 			delete(bars, ts) // withdrawn
-		case ok && dividend:
-			bars[ts] = [2]float64{bar[0], bar[1] * 0.5}
-		}
-		if bar, ok := bars[ts]; ok && split {
-			bars[ts] = [2]float64{bar[0] * 2, bar[1] * 2}
 		}
 	}
 	from := h.rand.IntN(len(times))
 	to := from + 1 + h.rand.IntN(len(times)-from)
-	if h.rand.IntN(4) == 0 {
+	switch h.rand.IntN(4) {
+	case 0:
 		from, to = 0, len(times) // all history
+	case 1:
+		to = len(times)
 	}
 	for _, ts := range times[from:to] {
 		if bar, ok := bars[ts]; ok {

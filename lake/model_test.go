@@ -235,7 +235,9 @@ func (m *model) rollback(table string, seq int64) {
 	i := slices.IndexFunc(list, func(s modelSnapshot) bool { return s.seq == int(seq) })
 	s := list[i]
 	m.snapshots[table] = list[:i+1]
+	waits := m.table(table).waits // a rollback ends no waiting
 	m.tables[table] = s.state.clone()
+	m.tables[table].waits = waits
 	last := m.seq + 1
 	for _, o := range m.objects {
 		since := o.feeds[table]
