@@ -51,6 +51,9 @@ func (c *modelMerge) merge() {
 	for _, f := range c.fetches {
 		from, to, ok := f.span(true)
 		r, anew := c.anew[f.symbol]
+		if anew && r.version == f.version() {
+			from, to = r.from, r.to
+		}
 		if ok && !c.waits[f.symbol] && !(anew && r.version.compare(f.version()) > 0) {
 			c.t.covers = append(c.t.covers, modelCover{f.symbol, from, to, f.version()})
 		}

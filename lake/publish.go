@@ -112,14 +112,17 @@ func publication(run string, note cleaned, c candidates, crawl crawled) catalog.
 				n.Cover.From = g.MinTs
 			}
 			if g.MaxTs.After(n.Last) {
-				n.Last, n.Cover.To = g.MaxTs, g.MaxTs
+				n.Last, n.Cover.To = g.MaxTs, tickerlake.Later(n.Cover.To, g.MaxTs)
 			}
 			continue
 		}
 		fetches[fetch] = len(p.Confirmations)
 		cover := catalog.Cover{From: g.MinTs, To: g.MaxTs, FetchedAt: g.FetchedAt, FetchID: g.FetchID}
 		restated = restated && r.FetchID == g.FetchID && r.FetchedAt.Equal(g.FetchedAt)
-		if tickerlake.FromFile(g.FetchID) && !restated {
+		switch {
+		case restated: // what is older, wherever, is on another basis
+			cover.From, cover.To = r.From, r.To
+		case tickerlake.FromFile(g.FetchID):
 			cover.From, cover.To = time.Time{}, time.Time{}
 		}
 		p.Confirmations = append(p.Confirmations, catalog.Confirmation{
@@ -130,6 +133,17 @@ func publication(run string, note cleaned, c candidates, crawl crawled) catalog.
 			Cover: cover, Anew: restated,
 		})
 	}
+	// What comes anew is the ground of what is later.
+	slices.SortStableFunc(p.Confirmations, func(a, b catalog.Confirmation) int {
+		switch {
+		case a.Anew == b.Anew:
+			return 0
+		case a.Anew:
+			return -1
+		default:
+			return 1
+		}
+	})
 	for f, at := range feeds {
 		f.FetchedAt = at
 		f.Anew = slices.ContainsFunc(c.Tables, func(t Candidate) bool { return t.Table == f.Table && t.Snapshot != 0 })
