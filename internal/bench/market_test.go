@@ -40,16 +40,23 @@ func newMarket(bars int) market {
 func (m market) bars() int64  { return int64(m.Symbols) * int64(m.Bars) }
 func (m market) lines() int64 { return int64(m.Symbols) * int64(m.Bars+m.Refetched) }
 
-// times are the ts of a symbol's first n bars. Days are weekdays but for some nine a
-// year, of the years before 2026; minutes are those of sessions from 2026-01-02.
+// times are the ts of a symbol's first n bars: the days are those until 2025-11-14 and
+// after it, the minutes those of sessions from 2026-01-02.
 func (m market) times(n int) []string {
 	out := make([]string, 0, n)
 	day := time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)
 	if !m.Minutes {
-		day = time.Date(2026-(m.Bars+tradingYear-1)/tradingYear, 1, 2, 0, 0, 0, 0, time.UTC)
+		// Markets of few and of many years end alike, so that what is new in them meets as
+		// many bars of its year.
+		day = time.Date(2025, 11, 14, 0, 0, 0, 0, time.UTC)
+		for n := 1; n < m.Bars; {
+			if day = day.AddDate(0, 0, -1); trades(day) {
+				n++
+			}
+		}
 	}
 	for ; len(out) < n; day = day.AddDate(0, 0, 1) {
-		if w := day.Weekday(); w == time.Saturday || w == time.Sunday || day.YearDay()%29 == 0 {
+		if !trades(day) {
 			continue
 		}
 		if !m.Minutes {
@@ -61,6 +68,12 @@ func (m market) times(n int) []string {
 		}
 	}
 	return out[:n]
+}
+
+// trades reports whether a day is one of the market: a weekday but for some nine a year.
+func trades(day time.Time) bool {
+	w := day.Weekday()
+	return w != time.Saturday && w != time.Sunday && day.YearDay()%29 != 0
 }
 
 // A fetch is the answer of the source for one symbol: bars from one to another.
