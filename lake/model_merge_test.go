@@ -204,7 +204,7 @@ func (c *modelMerge) settle(symbol string, since version) {
 			covered = latest(covered, cover.version)
 		}
 	}
-	var whole version
+	var whole modelCover
 	for _, f := range c.fetches {
 		first, last, ok := f.span(true)
 		if f.symbol != symbol || !ok {
@@ -214,14 +214,15 @@ func (c *modelMerge) settle(symbol string, since version) {
 		first, last, _ = f.span(false)
 		v := f.version()
 		if v.compare(since) >= 0 && v.compare(stored) > 0 && v.compare(covered) >= 0 && f.complete() && !first.After(from) && !last.Before(to) {
-			whole = v
+			whole = modelCover{symbol, first, last, v}
 		}
 	}
 	if whole.id == "" {
 		c.waits[symbol] = true
 		return
 	}
-	c.anew[symbol] = modelCover{symbol, from, to, whole}
+	whole.from, whole.to = tickerlake.Earlier(whole.from, from), tickerlake.Later(whole.to, to)
+	c.anew[symbol] = whole
 }
 
 func latest(a, b version) version {
