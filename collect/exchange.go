@@ -38,6 +38,28 @@ type answer struct {
 	took     time.Duration
 }
 
+// and adds the answer to a later request for the same symbol.
+func (a *answer) and(b answer) {
+	for _, row := range b.rows {
+		row.place = len(a.rows)
+		a.rows = append(a.rows, row)
+	}
+	b.rows = a.rows
+	b.attempts += a.attempts
+	b.took += a.took
+	*a = b
+}
+
+// whole reports whether nothing of it has failed.
+func (a *answer) whole() bool {
+	for _, v := range a.parts {
+		if !v.class.OK() {
+			return false
+		}
+	}
+	return a.verdict.class.OK()
+}
+
 // ask makes a request, and repeats it as long as that may help.
 func (s *Source) ask(ctx context.Context, client *http.Client, form *request, p params, asked map[string]tickerlake.Symbol) (answer, error) {
 	begun := time.Now()

@@ -157,7 +157,16 @@ feed:
 // parts carries out a task in what the provider gives at once. A symbol that fails is
 // not asked for further: what is known of it would have a hole.
 func (r *run) parts(ctx context.Context, t task) error {
-	for _, part := range r.source.parts(t) {
+	parts := r.source.parts(t)
+	if t.one && len(parts) > 1 {
+		for _, symbol := range t.symbols {
+			if err := r.one(ctx, t, symbol, parts); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for _, part := range parts {
 		part.symbols = slices.DeleteFunc(slices.Clone(t.symbols), r.failed)
 		if len(part.symbols) == 0 {
 			return nil
@@ -167,6 +176,49 @@ func (r *run) parts(ctx context.Context, t task) error {
 		}
 	}
 	return nil
+}
+
+// one makes the answers to several requests one: all history of a symbol, or nothing.
+func (r *run) one(ctx context.Context, t task, symbol tickerlake.Symbol, parts []task) error {
+	var all answer
+	var asked map[string]tickerlake.Symbol
+	t.symbols = []tickerlake.Symbol{symbol}
+	for _, part := range parts {
+		part.symbols = t.symbols
+		if ctx.Err() != nil {
+			return nil // all reports it
+		}
+		if down, yes := r.isDown(); yes {
+			return r.settle(ctx, t, answer{at: r.source.clock().UTC().Truncate(time.Microsecond)}, outcomes(t, down))
+		}
+		a, spelled, err := r.ask(ctx, part)
+		if err != nil {
+			return err
+		}
+		asked = spelled
+		if all.and(a); !all.whole() {
+			break
+		}
+	}
+	fault.Point("collect.answered")
+	return r.settle(ctx, t, all, r.split(t, all, asked))
+}
+
+// ask makes the request of a task, and tells by which spelling its symbols were asked for.
+func (r *run) ask(ctx context.Context, t task) (answer, map[string]tickerlake.Symbol, error) {
+	form, p, asked, err := r.source.prepare(ctx, t)
+	if err != nil {
+		return answer{}, nil, err
+	}
+	a, err := r.source.ask(ctx, r.client, form, p, asked)
+	if err != nil {
+		return answer{}, nil, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.requests += int64(a.attempts)
+	r.judgeSource(a.verdict)
+	return a, asked, nil
 }
 
 // failed reports whether a symbol has failed in this fetch.
@@ -185,18 +237,10 @@ func (r *run) task(ctx context.Context, t task) error {
 	if down, yes := r.isDown(); yes {
 		return r.settle(ctx, t, answer{at: r.source.clock().UTC().Truncate(time.Microsecond)}, outcomes(t, down))
 	}
-	form, p, asked, err := r.source.prepare(ctx, t)
+	a, asked, err := r.ask(ctx, t)
 	if err != nil {
 		return err
 	}
-	a, err := r.source.ask(ctx, r.client, form, p, asked)
-	if err != nil {
-		return err
-	}
-	r.mu.Lock()
-	r.requests += int64(a.attempts)
-	r.judgeSource(a.verdict)
-	r.mu.Unlock()
 	if len(t.symbols) > 1 && !a.verdict.cut {
 		switch a.verdict.class {
 		case tickerlake.ClassNotFound, tickerlake.ClassNotEntitled, tickerlake.ClassMalformed:

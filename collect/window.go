@@ -41,6 +41,9 @@ type task struct {
 	// begin is where the first part of it began, if it is one of several.
 	begin time.Time
 	whole bool // all history, or what is wanted of it (since)
+	// one says that it has to come as one answer, however many requests that takes: it may
+	// take the place of what is stored.
+	one bool
 }
 
 // choose gives the symbols of the source that the window is about.
@@ -160,8 +163,8 @@ func midnight(t time.Time) time.Time {
 func (s *Source) plan(w Window, symbols []tickerlake.Symbol, known map[tickerlake.Symbol]tickerlake.Series, now time.Time) []task {
 	var tasks []task
 	type window struct {
-		from, to int64
-		whole    bool
+		from, to   int64
+		whole, one bool
 	}
 	open := map[window]int{} // window to its task that has room
 	for _, symbol := range symbols {
@@ -170,13 +173,14 @@ func (s *Source) plan(w Window, symbols []tickerlake.Symbol, known map[tickerlak
 			s.log.Warn("the provider no longer gives the bars after the last one that is known: they are missing",
 				"symbol", symbol, "last", mark, "from", from)
 		}
-		key := window{from.Unix(), to.Unix(), whole}
+		one := whole && (w.Replace || !known[symbol].Watermark.IsZero() || known[symbol].Waiting != "")
+		key := window{from.Unix(), to.Unix(), whole, one}
 		if i, ok := open[key]; ok && len(tasks[i].symbols) < s.cfg.HTTP.Batch {
 			tasks[i].symbols = append(tasks[i].symbols, symbol)
 			continue
 		}
 		open[key] = len(tasks)
-		tasks = append(tasks, task{symbols: []tickerlake.Symbol{symbol}, from: from, to: to, whole: whole})
+		tasks = append(tasks, task{symbols: []tickerlake.Symbol{symbol}, from: from, to: to, whole: whole, one: one})
 	}
 	return tasks
 }

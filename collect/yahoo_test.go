@@ -259,6 +259,43 @@ func TestYahooMinutes(t *testing.T) {
 	}
 }
 
+// TestYahooAnew has a series that waits, so that the parts of its history are one answer.
+func TestYahooAnew(t *testing.T) {
+	now := time.Date(2026, 3, 2, 15, 0, 30, 0, time.UTC)
+	y := &tape{now: now}
+	base := serve(t, y.ServeHTTP)
+	l := &lake{series: map[tickerlake.Symbol]tickerlake.Series{"A": {Symbol: "A", Watermark: now.Add(-time.Hour), Waiting: "prices are another"}}}
+	fetch := func(w Window) error {
+		y.asked = nil
+		_, err := l.source(t, yahoo(t, base, "A", "interval: 1m"), "2026-03-02 10:00", func(o *Options) { o.Clock = func() time.Time { return now } }).Fetch(t.Context(), w)
+		return err
+	}
+	y.fail = func(from time.Time) bool { return from.Day() == 22 }
+	if err := fetch(Window{}); err == nil || len(l.docs) > 0 || len(l.fetches) != 1 || l.fetches[0].Class != tickerlake.ClassMalformed || len(y.asked) != 4 {
+		t.Errorf("a part fails: %v, %d documents, fetches %+v, asked for %q", err, len(l.docs), l.fetches, y.asked)
+	}
+	y.fail, l.fetches = nil, nil
+	if err := fetch(Window{}); err != nil || len(y.asked) != 5 || len(l.fetches) != 1 || l.fetches[0].From.Day() != 1 || l.fetches[0].To.Day() != 2 || l.fetches[0].Attempts != 5 {
+		t.Errorf("%v, fetches %+v, asked for %q", err, l.fetches, y.asked)
+	}
+	for i, line := range l.docs {
+		var doc struct {
+			FetchID string `json:"fetch_id"`
+			Row     int
+		}
+		if err := json.Unmarshal([]byte(line), &doc); err != nil || doc.FetchID != l.fetches[0].ID || doc.Row != i {
+			t.Fatalf("document %d is %s (%v)", i, line, err)
+		}
+	}
+	if len(l.docs) < 29*144 {
+		t.Errorf("%d documents", len(l.docs))
+	}
+	l.fetches = nil
+	if err := fetch(Window{Whole: true, Replace: true}); err != nil || len(l.fetches) != 1 || !strings.HasPrefix(l.fetches[0].ID, tickerlake.ReplaceFetch) {
+		t.Errorf("%v, fetches %+v", err, l.fetches)
+	}
+}
+
 // TestYahooLastTrade has a last row at the second of the last trade.
 func TestYahooLastTrade(t *testing.T) {
 	for _, c := range []struct {
