@@ -99,3 +99,65 @@ func bareLoop(b *testing.B, path string, batch []byte) time.Duration {
 	_ = os.Remove(path)
 	return took
 }
+
+// BenchmarkOpen opens a stream whose log has a gigabyte that is not delivered, as after a
+// kill, and in turn only reads the same files. It reports both times and their ratio.
+func BenchmarkOpen(b *testing.B) {
+	for _, size := range []int{150, 64 << 10} {
+		b.Run(fmt.Sprintf("record=%d", size), func(b *testing.B) { benchmarkOpen(b, size) })
+	}
+}
+
+func benchmarkOpen(b *testing.B, size int) {
+	root := b.TempDir()
+	bucket, err := blob.OpenDir(filepath.Join(root, "bucket"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = bucket.Close() }()
+	dir := filepath.Join(root, "log")
+	open := func() *Stream {
+		s, err := Open(config(128, 900), Options{Name: "bars", Dir: dir, Bucket: bucket})
+		if err != nil {
+			b.Fatal(err)
+		}
+		return s
+	}
+	s := open()
+	batch := make([]tickerlake.Record, max(1, 1<<20/size))
+	for i := range batch {
+		batch[i].Data = append(bytes.Repeat([]byte{'x'}, size-1), '\n')
+	}
+	for s.Status().LogBytes < 1<<30 {
+		if err := s.Put(b.Context(), batch...); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		b.Fatal(err)
+	}
+	var opened, read time.Duration
+	b.ResetTimer()
+	for b.Loop() {
+		begin := time.Now()
+		s := open()
+		opened += time.Since(begin)
+		if err := s.Close(); err != nil {
+			b.Fatal(err)
+		}
+		begin = time.Now()
+		files, err := os.ReadDir(dir)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, f := range files {
+			if _, err := os.ReadFile(filepath.Join(dir, f.Name())); err != nil {
+				b.Fatal(err)
+			}
+		}
+		read += time.Since(begin)
+	}
+	b.ReportMetric(opened.Seconds()*1000/float64(b.N), "open_ms")
+	b.ReportMetric(read.Seconds()*1000/float64(b.N), "bare_read_ms")
+	b.ReportMetric(opened.Seconds()/read.Seconds(), "x_bare_read")
+}

@@ -1,6 +1,7 @@
 package deliver
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"slices"
@@ -36,20 +37,31 @@ func (s *Stream) recover(op string) error {
 		s: s, batches: map[uint64]*batch{}, marked: map[uint64]bool{},
 		records: map[uint64]int64{}, covered: map[uint64][]span{},
 	}
-	for i, n := range numbers {
+	err = s.log.each(op, numbers, func(i int, data []byte) error {
+		n := numbers[i]
 		if i > 0 && n != numbers[i-1]+1 {
 			s.report(Damage{File: s.log.path(n - 1), Reason: "the file is missing"})
 		}
-		if err := r.readFrames(n, i == len(numbers)-1); err != nil {
-			return failed(op, s.log.path(n), err)
-		}
+		return r.readFrames(n, data, i == len(numbers)-1)
+	})
+	if err != nil {
+		return err
 	}
 	s.nextSeq = max(s.nextSeq, r.last+1)
 	r.takeBatches()
+	var undecided []*segment
+	numbers = nil
 	for _, g := range s.log.list {
-		if err := r.takeRecords(g); err != nil {
-			return failed(op, s.log.path(g.number), err)
+		if r.undecided(g) {
+			undecided, numbers = append(undecided, g), append(numbers, g.number)
 		}
+	}
+	err = s.log.each(op, numbers, func(i int, data []byte) error {
+		r.takeRecords(undecided[i], data)
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	last := s.log.path(s.log.last().number)
 	if s.log.file, err = os.OpenFile(last, os.O_WRONLY|os.O_APPEND, 0); err != nil {
@@ -140,13 +152,9 @@ func readStart(path string) ([]byte, error) {
 
 // readFrames enters a segment: its decisions, its marks, and how many records it
 // has. Only the end of the last segment can be torn; it is cut.
-func (r *recovery) readFrames(number uint64, last bool) error {
+func (r *recovery) readFrames(number uint64, data []byte, last bool) error {
 	s := r.s
 	path := s.log.path(number)
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
 	g := &segment{number: number, size: int64(len(data))}
 	_, gaps, _ := decodeHeader(data)
 	begin := min(segmentHeader, len(data))
@@ -251,27 +259,21 @@ func (r *recovery) takeBatches() {
 	}
 }
 
-// takeRecords puts the records of a segment that no decision names into buffers.
-func (r *recovery) takeRecords(g *segment) error {
+// undecided reports whether a segment has records that no decision names, and puts what
+// the decisions name in order.
+func (r *recovery) undecided(g *segment) bool {
 	covered := r.covered[g.number]
-	slices.SortFunc(covered, func(a, b span) int {
-		if a.first < b.first {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(covered, func(a, b span) int { return cmp.Compare(a.first, b.first) })
 	n := uint64(0)
 	for _, c := range covered {
 		n += c.end - c.first
 	}
-	if uint64(r.records[g.number]) == n && !g.damaged {
-		return nil
-	}
-	s := r.s
-	data, err := os.ReadFile(s.log.path(g.number))
-	if err != nil {
-		return err
-	}
+	return uint64(r.records[g.number]) != n || g.damaged
+}
+
+// takeRecords puts the records of a segment that no decision names into buffers.
+func (r *recovery) takeRecords(g *segment, data []byte) {
+	s, covered := r.s, r.covered[g.number]
 	begin := min(segmentHeader, len(data))
 	scan(s.log.seed, data[begin:], int64(begin), func(offset int64, size int, f frame) {
 		for len(covered) > 0 && covered[0].end <= f.seq {
@@ -291,7 +293,6 @@ func (r *recovery) takeRecords(g *segment) error {
 		g.live++
 		s.take(*s.router.route(at, keys), extent{segment: g.number, offset: offset, bytes: int64(size), first: f.seq, count: 1}, int64(len(record)), at)
 	})
-	return nil
 }
 
 // report makes damage known, once.

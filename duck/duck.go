@@ -90,6 +90,8 @@ func (e *Engine) open(ctx context.Context) (*sql.Conn, error) {
 		"SET temp_directory = " + quote(e.o.Spill),
 		fmt.Sprintf("SET memory_limit = '%dMiB'", e.o.MemoryMB), fmt.Sprintf("SET threads = %d", e.o.Threads),
 		"SET enable_progress_bar = false",
+		// It keeps an entry of each file that was ever read, for as long as it is open.
+		"SET enable_external_file_cache = false",
 	} {
 		if _, err := conn.ExecContext(ctx, s); err != nil {
 			return nil, errors.Join(engineError("duck.open", err), conn.Close(), db.Close())
