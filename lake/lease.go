@@ -69,6 +69,10 @@ func newLease(folder string, text []byte) (*Lease, error) {
 	if err == nil {
 		_, err = file.Write(text)
 	}
+	if noRoom(err) {
+		// The lock is what keeps files: without its text it does so for those of any time.
+		err = nil
+	}
 	if err != nil {
 		return nil, errors.Join(err, file.Close(), os.Remove(path))
 	}
@@ -154,8 +158,12 @@ func leaseError(op, path string, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		code = tickerlake.Denied
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EFBIG):
+	case noRoom(err):
 		code, err = tickerlake.Full, fmt.Errorf("%w (make room on the disk and run the command again)", err)
 	}
 	return &tickerlake.Error{Code: code, Op: op, Name: path, Err: err}
+}
+
+func noRoom(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG)
 }
