@@ -170,6 +170,7 @@ func TestDiskFullUp(t *testing.T) {
 		t.Errorf("up has ended with %d: %s", status, d.err.String())
 	}
 	disk.leave(t, p)
+	p.must("run") // what was parked, and what a run has left that could not even say that it has failed
 	if fetched == 0 {
 		t.Error("no fetch was acknowledged")
 	}

@@ -165,6 +165,7 @@ func TestKillUp(t *testing.T) {
 	if status := d.cmd.ProcessState.ExitCode(); status != 0 {
 		t.Errorf("up has ended with %d: %s", status, d.err.String())
 	}
+	p.must("run") // what was parked
 	if fetched == 0 {
 		t.Error("no fetch was acknowledged")
 	}
