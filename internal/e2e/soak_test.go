@@ -240,6 +240,7 @@ func TestSoak(t *testing.T) {
 		}
 	}
 	t.Logf("at %s: %v kills; %+v", s.now().Format(time.DateTime), killed, s.size())
+	t.Logf("faults %s", s.faults)
 
 	// Calm: until no answer of before says anything that is not true, and each symbol's
 	// history has come once more.
@@ -255,8 +256,11 @@ func TestSoak(t *testing.T) {
 	}
 	s.stopUp()
 	end := s.now()
-	for _, z := range sizes {
-		t.Logf("%+v", z)
+	s.must("run") // what was parked
+	for i, z := range sizes {
+		if i%max(1, len(sizes)/20) == 0 {
+			t.Logf("%s: %.0f MB of memory, %.1f MB of logs, %d files of which %d are metadata", z.at.Format(time.DateTime), z.memoryMB, z.logMB, z.files, z.metadata)
+		}
 	}
 	s.sameAsMarket(end)
 	s.bounded(sizes)
