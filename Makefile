@@ -12,7 +12,7 @@ HEAVY := /(duck|cmd/tickerlake|internal/e2e|internal/bench)$$
 unit = $(shell go list ./... | grep -vE '$(HEAVY)')
 static = $(shell go list ./... | grep -vE '$(HEAVY)|/internal/porttest$$')
 
-.PHONY: help run build test check lint fuzz bench e2e need tidy format vet race static layout
+.PHONY: help run build test check lint fuzz bench e2e soak need tidy format vet race static layout
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -41,6 +41,9 @@ bench: need ## benchmarks; BENCH=regexp to choose
 e2e: need ## the tests with real programs and clients only
 	@tools/venv.sh
 	TICKERLAKE_PYTHON="$$(tools/venv.sh --path)" go test -count=1 -v ./internal/e2e/... ./cmd/tickerlake/...
+
+soak: need ## a lake on a market with all faults for ten trading days, killed at random: 16 minutes
+	TICKERLAKE_SOAK_DAYS=10 go test -count=1 -v -timeout 2h -run '^TestSoak$$' ./internal/e2e
 
 need:
 	@tools/need.sh
