@@ -50,6 +50,8 @@ type Config struct {
 	Delivery deliver.Config `yaml:"delivery"`
 	// Workflow bounds the jobs of a run.
 	Workflow flow.Config `yaml:"workflow"`
+	// Workflows are jobs of one's own and what starts them, by name; main is built in.
+	Workflows flow.Definitions `yaml:"workflows"`
 	// Tidy bounds what is kept.
 	Tidy lake.Config `yaml:"tidy"`
 	// Quality is what must hold of a table before it is published.
@@ -89,6 +91,8 @@ type File struct {
 	Path, Dir string
 	// Ruleset is Quality.Rules, parsed.
 	Ruleset *quality.Ruleset
+	// JobRules are the rules of jobs, parsed, by workflow.job.
+	JobRules map[string]*quality.Ruleset
 	// Secrets are the values that came from the environment. They are not shown.
 	Secrets []string
 	// Warnings are what is allowed and surely not meant.

@@ -24,6 +24,9 @@ type note struct {
 	Bad      []string // values to try that Load and the schema refuse
 	Deep     []string // values to try that Load alone can refuse
 	Name     string   // of a mapping's entry, to try
+	// Beside is the workflow in which a value is tried, as YAML, Besides that of some values.
+	Beside  string
+	Besides map[string]string
 }
 
 var (
@@ -40,6 +43,15 @@ func intervals() []string {
 	}
 	return out
 }
+
+// Workflows to try values in: with a job, and with triggers.
+const (
+	ownJob   = `{jobs: {movers: {sql: SELECT 1 AS n, table: own, mode: replace, keys: [n]}}}`
+	ownJobs  = `{jobs: {movers: {sql: SELECT 1 AS n, table: own, mode: replace}, other: {sql: SELECT 1 AS n, table: other, mode: append}}, triggers: [{type: CONDITIONAL, logical: ALL, conditions: [{job: movers, state: SUCCEEDED}], jobs: [other]}]}`
+	onDemand = `{jobs: {movers: {sql: SELECT 1 AS n, table: own, mode: replace}}, triggers: [{type: ON_DEMAND}]}`
+	onTime   = `{jobs: {movers: {sql: SELECT 1 AS n, table: own, mode: replace}}, triggers: [{type: SCHEDULED, schedule: cron(0 18 ? * MON-FRI *)}]}`
+	onEvent  = `{jobs: {movers: {sql: SELECT 1 AS n, table: own, mode: replace}}, triggers: [{type: EVENT}]}`
+)
 
 // notes by path of the key.
 var notes = map[string]note{
@@ -123,18 +135,42 @@ var notes = map[string]note{
 		Bad: []string{"bars", "ops/bars/"}, Deep: []string{"raw/!{timestamp:yyyy/", "raw/!{firehose:nothing}/"}},
 	"delivery.error_prefix": {Want: "text and expressions, also `!{firehose:error-output-type}`; not below the folder of `prefix`", Example: "failed/!{firehose:error-output-type}/",
 		Deep: []string{"raw/bars/errors/!{firehose:error-output-type}/", `""`, "errors/!{partitionKeyFromQuery:x}/"}},
-	"delivery.time_zone":        {Want: zone.Want, Example: zone.Example, Deep: []string{"Local", "New York"}, Not: "^Local$", Instead: "UTC"},
-	"delivery.compression":      {Enum: []string{"GZIP"}, Example: "GZIP", Bad: []string{"gzip", "UNCOMPRESSED", "Snappy"}},
-	"delivery.append_delimiter": {Example: "true", Bad: []string{"yes"}},
-	"delivery.disk_limit_mb":    {Min: "1", Unit: "MiB", Example: "1024"},
-	"tidy.file_mb":              {Min: "1", Max: "1024", Unit: "MiB", Example: "256"},
-	"tidy.snapshots":            {Min: "2", Max: "10000", Unit: "snapshots", Example: "500"},
-	"tidy.daily_snapshots":      {Min: "0 seconds", Max: "36500 days", Example: "90 days"},
-	"tidy.raw":                  {Min: "0 seconds", Max: "36500 days", Example: "365 days"},
-	"tidy.ops":                  {Min: "1 day", Max: "36500 days", Example: "90 days"},
-	"tidy.queries":              {Min: "1 day", Max: "36500 days", Example: "7 days"},
-	"workflow.retries":          {Min: "0", Max: "10", Unit: "attempts after the first", Example: "0"},
-	"workflow.timeout":          {Min: "1 second", Max: "7 days", Example: "2 hours"},
+	"delivery.time_zone":              {Want: zone.Want, Example: zone.Example, Deep: []string{"Local", "New York"}, Not: "^Local$", Instead: "UTC"},
+	"delivery.compression":            {Enum: []string{"GZIP"}, Example: "GZIP", Bad: []string{"gzip", "UNCOMPRESSED", "Snappy"}},
+	"delivery.append_delimiter":       {Example: "true", Bad: []string{"yes"}},
+	"delivery.disk_limit_mb":          {Min: "1", Unit: "MiB", Example: "1024"},
+	"tidy.file_mb":                    {Min: "1", Max: "1024", Unit: "MiB", Example: "256"},
+	"tidy.snapshots":                  {Min: "2", Max: "10000", Unit: "snapshots", Example: "500"},
+	"tidy.daily_snapshots":            {Min: "0 seconds", Max: "36500 days", Example: "90 days"},
+	"tidy.raw":                        {Min: "0 seconds", Max: "36500 days", Example: "365 days"},
+	"tidy.ops":                        {Min: "1 day", Max: "36500 days", Example: "90 days"},
+	"tidy.queries":                    {Min: "1 day", Max: "36500 days", Example: "7 days"},
+	"workflow.retries":                {Min: "0", Max: "10", Unit: "attempts after the first", Example: "0"},
+	"workflow.timeout":                {Min: "1 second", Max: "7 days", Example: "2 hours"},
+	"workflows":                       {Want: "names of workflows, up to 64 of a-z, 0-9, - and _, a letter first; `main` takes `triggers` and `max_concurrent_runs` alone", Instead: "main alone, on each delivery"},
+	"workflows.*.max_concurrent_runs": {Min: "1", Max: "100", Unit: "runs", Default: "1", Example: "2", Beside: ownJob},
+	"workflows.*.jobs":                {Want: "names of jobs, as those of workflows", Instead: "required, but for main", Beside: ownJob},
+	"workflows.*.jobs.*.sql":          {Want: "one SELECT, as `tickerlake query` takes it", Example: "SELECT symbol, max(close) AS high FROM bars_1d GROUP BY symbol", Instead: "required", Beside: ownJob},
+	"workflows.*.jobs.*.table": {Pattern: `^([a-z][a-z0-9_]{0,63})?$`, Want: "up to 64 of a-z, 0-9 and _, a letter first; no table of a source, no name like bars_.. or .._revisions, nor latest or actions", Example: "weekly_movers",
+		Instead: "required", Bad: []string{"Own", "own-1d"}, Deep: []string{"bars_1d", "latest", "x_revisions"}, Beside: ownJob},
+	"workflows.*.jobs.*.mode":     {Enum: []string{"append", "merge", "replace"}, Example: "replace", Instead: "required", Bad: []string{"upsert"}, Beside: ownJob},
+	"workflows.*.jobs.*.keys":     {Want: "columns of the result", Instead: "none; required for mode merge", Beside: ownJob},
+	"workflows.*.jobs.*.keys[]":   {Example: "symbol", Beside: ownJob, Deep: []string{`""`}},
+	"workflows.*.jobs.*.rules":    {Want: "a ruleset in DQDL (docs/quality.md)", Example: "'Rules = [ RowCount > 0 ]'", Instead: "none", Deep: []string{`"Rules = [ RowCnt > 0 ]"`}, Beside: ownJob},
+	"workflows.*.triggers":        {Want: "one trigger that starts the workflow at most, and others of type CONDITIONAL", Instead: "ON_DEMAND: `tickerlake run` and the name", Beside: ownJob},
+	"workflows.*.triggers[].name": {Pattern: `^([a-z][a-z0-9_-]{0,63})?$`, Want: "as names of workflows", Example: "monday", Instead: "none", Bad: []string{"Monday"}, Beside: onDemand},
+	"workflows.*.triggers[].type": {Enum: []string{"SCHEDULED", "ON_DEMAND", "EVENT", "CONDITIONAL"}, Example: "SCHEDULED", Instead: "required", Bad: []string{"scheduled", "CRON"}, Beside: onDemand,
+		Besides: map[string]string{"SCHEDULED": onTime, "CONDITIONAL": ownJobs}},
+	"workflows.*.triggers[].schedule": {Pattern: `^(cron\([^ ()]+( [^ ()]+){5}\))?$`, Want: "Glue's cron, in UTC, five minutes apart at least", Example: "cron(0 18 ? * MON-FRI *)", Instead: "required for SCHEDULED",
+		Bad: []string{"rate(1 hour)"}, Deep: []string{"cron(0 25 * * ? *)"}, Beside: onTime},
+	"workflows.*.triggers[].batch_size":         {Min: "1", Max: "100", Unit: "deliveries", Default: "1", Example: "10", Beside: onEvent},
+	"workflows.*.triggers[].batch_window":       {Min: "1 second", Max: "15 minutes", Default: "15 minutes", Example: "1 minute", Beside: onEvent},
+	"workflows.*.triggers[].logical":            {Enum: []string{"ALL", "ANY"}, Example: "ANY", Instead: "ALL, of one condition", Bad: []string{"AND"}, Beside: ownJobs},
+	"workflows.*.triggers[].conditions":         {Want: "at least one, for CONDITIONAL", Instead: "none", Beside: ownJobs},
+	"workflows.*.triggers[].conditions[].job":   {Want: "a job of the workflow", Example: "movers", Instead: "required", Deep: []string{"nobody"}, Beside: ownJobs},
+	"workflows.*.triggers[].conditions[].state": {Enum: []string{"SUCCEEDED", "FAILED", "TIMEOUT", "STOPPED"}, Example: "FAILED", Instead: "required", Bad: []string{"ERROR"}, Beside: ownJobs},
+	"workflows.*.triggers[].jobs":               {Want: "jobs of the workflow, each of which one trigger starts", Instead: "for a trigger that starts the workflow: all that no CONDITIONAL one names", Beside: ownJobs},
+	"workflows.*.triggers[].jobs[]":             {Example: "other", Deep: []string{"nobody"}, Beside: ownJobs},
 	"quality.rules": {Want: "a ruleset in DQDL (docs/quality.md)", Example: "|\n  Rules = [\n    RowCount > 0,\n    IsPrimaryKey \"symbol\" \"ts\"\n  ]",
 		Deep: []string{`"Rules = [ RowCnt > 0 ]"`, `""`, "Rules = []"}},
 	"quality.scope": {Enum: []string{string(quality.Table), string(quality.Touched)}, Example: "touched", Bad: []string{"all", `""`}},

@@ -50,6 +50,7 @@ func (r *reader) read() {
 	r.checkDelivery()
 	r.stage("delivery", r.file.Delivery.Validate())
 	r.stage("workflow", r.file.Workflow.Validate())
+	r.checkWorkflows()
 	r.stage("tidy", r.file.Tidy.Validate())
 	r.checkRules()
 }
@@ -249,6 +250,43 @@ func (r *reader) checkDelivery() {
 		r.bad("delivery.prefix", "%q: ops/ is for the events of the pipeline: want another folder, such as %s", d.Prefix, DefaultPrefix)
 	case strings.HasPrefix(d.ErrorPrefix, folder):
 		r.bad("delivery.error_prefix", "%q: lies in %s, where bars are looked for: want another folder, such as errors/", d.ErrorPrefix, folder)
+	}
+}
+
+// checkWorkflows also keeps jobs from the tables of others, and reads their rules.
+func (r *reader) checkWorkflows() {
+	sources := map[string]string{}
+	for _, name := range r.file.SourceNames() {
+		sources[r.file.Sources[name].TableName()] = name
+	}
+	r.stage("workflows", r.file.Workflows.Validate(func(table string) string {
+		of := strings.TrimSuffix(table, "_revisions")
+		switch name, ok := sources[of]; {
+		case ok:
+			return "it is the table of the source " + name
+		case of != table || strings.HasPrefix(table, "bars_"):
+			return "such names are for tables of bars"
+		case table == "latest" || table == "actions":
+			return "it is a table of the lake"
+		}
+		return ""
+	}))
+	r.file.JobRules = map[string]*quality.Ruleset{}
+	for _, name := range sortedKeys(r.file.Workflows) {
+		for _, job := range sortedKeys(r.file.Workflows[name].Jobs) {
+			text := r.file.Workflows[name].Jobs[job].Rules
+			if text == "" {
+				continue
+			}
+			rules, err := quality.Parse(text)
+			if err == nil {
+				err = quality.Check(rules, nil)
+			}
+			if err != nil {
+				r.bad("workflows."+name+".jobs."+job+".rules", "%s", err)
+			}
+			r.file.JobRules[name+"."+job] = rules
+		}
 	}
 }
 

@@ -133,6 +133,14 @@ func extra(k key, s dict) {
 		s["required"] = []string{"start"}
 	case "sources.*.http.spelling":
 		s["propertyNames"] = dict{"$ref": "#/$defs/symbol"}
+	case "workflows", "workflows.*.jobs":
+		s["propertyNames"] = dict{"pattern": `^[a-z][a-z0-9_-]{0,63}$`}
+	case "workflows.*.jobs.*":
+		s["required"] = []string{"sql", "table", "mode"}
+	case "workflows.*.triggers[]":
+		s["required"] = []string{"type"}
+	case "workflows.*.triggers[].conditions[]":
+		s["required"] = []string{"job", "state"}
 	case "delivery.buffering":
 		s["dependentRequired"] = dict{"size_mb": []string{"interval_seconds"}, "interval_seconds": []string{"size_mb"}}
 	}
@@ -299,22 +307,30 @@ var clocked = "clock: {start: 2026-01-05T14:25:00Z}" + strings.Replace(whole, "b
 
 // with is whole with one value set; it gives the path of the key.
 func with(t *testing.T, k key, value string) (source, path string) {
-	var doc, v yaml.Node
-	file := whole
+	text := whole
 	if strings.HasPrefix(k.path, "clock") {
-		file = clocked
+		text = clocked
 	}
-	if err := errors.Join(yaml.Unmarshal([]byte(file), &doc), yaml.Unmarshal([]byte(value), &v)); err != nil {
+	if beside, ok := k.note.Besides[value]; ok {
+		text += "workflows: {weekly: " + beside + "}"
+	} else if k.note.Beside != "" {
+		text += "workflows: {weekly: " + k.note.Beside + "}"
+	}
+	var doc, v yaml.Node
+	if err := errors.Join(yaml.Unmarshal([]byte(text), &doc), yaml.Unmarshal([]byte(value), &v)); err != nil {
 		t.Fatalf("%s: %v: %s", k.path, err, value)
 	}
-	at := strings.Replace(k.path, "sources.*", "sources.own", 1)
-	name, entry := strings.CutSuffix(at, "[]")
-	parts := strings.Split(name, ".")
+	at := k.path
+	for pattern, name := range map[string]string{"sources.*": "sources.own", "workflows.*": "workflows.weekly", ".jobs.*": ".jobs.movers"} {
+		at = strings.Replace(at, pattern, name, 1)
+	}
+	parts := strings.Split(at, ".")
 	if n := len(parts) - 1; parts[n] == "*" {
 		parts[n] = k.note.Name
 	}
 	n := doc.Content[0]
 	for i, part := range parts {
+		part, entry := strings.CutSuffix(part, "[]")
 		next := &yaml.Node{Kind: yaml.MappingNode}
 		found := false
 		for j := 0; j+1 < len(n.Content); j += 2 {
@@ -325,11 +341,14 @@ func with(t *testing.T, k key, value string) (source, path string) {
 		if !found {
 			n.Content = append(n.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: part}, next)
 		}
-		if i == len(parts)-1 {
+		last := i == len(parts)-1
+		switch {
+		case last && entry:
+			*next = yaml.Node{Kind: yaml.SequenceNode, Content: []*yaml.Node{v.Content[0]}}
+		case last:
 			*next = *v.Content[0]
-			if entry {
-				*next = yaml.Node{Kind: yaml.SequenceNode, Content: []*yaml.Node{v.Content[0]}}
-			}
+		case entry:
+			next = next.Content[0]
 		}
 		n = next
 	}
@@ -337,7 +356,7 @@ func with(t *testing.T, k key, value string) (source, path string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(out), strings.Join(parts, ".")
+	return string(out), strings.TrimSuffix(strings.ReplaceAll(strings.Join(parts, "."), "[].", "[0]."), "[]")
 }
 
 // values gives what to try of a key: what the notes name, both ends of a range, and
@@ -479,7 +498,7 @@ func TestEveryKeyHasFiles(t *testing.T) {
 		}
 	}
 	root.each(func(k key) {
-		if k.path == "" || k.path == "sources.*" {
+		if k.path == "" || k.path == "sources.*" || k.path == "workflows.*" || k.path == "workflows.*.jobs.*" {
 			return
 		}
 		if !good[k.path] {

@@ -2,13 +2,13 @@ package flow
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"math/rand/v2"
-	"runtime/debug"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -40,17 +40,21 @@ type Options struct {
 	// LogHandler makes the handler that writes such a log. Default: JSON, all levels.
 	LogHandler func(w io.Writer) slog.Handler
 	Events     Events           // default: none
-	Progress   func(p Progress) // called at each change of a job; default: none
+	Progress   func(p Progress) // called at each change of a job of a run that has no Start.Progress; default: none
 	Random     func() float64   // 0 to 1, for the jitter of retries; default math/rand
 }
 
-// An Engine runs workflows, each at most once at a time.
+// An Engine runs workflows, each as often at once as it may be.
 type Engine struct {
 	config Config
 	o      Options
 
 	mu      sync.Mutex
-	running map[string]bool
+	running map[string]int        // by workflow
+	active  map[string]*execution // by run
+
+	choosing  sync.Mutex // of the run that is begun or taken up
+	reporting sync.Mutex
 }
 
 // New makes an engine. It fails with Invalid if the configuration is.
@@ -75,64 +79,200 @@ func New(c Config, o Options) (*Engine, error) {
 	if o.Random == nil {
 		o.Random = rand.Float64
 	}
-	return &Engine{config: c, o: o, running: map[string]bool{}}, nil
+	return &Engine{config: c, o: o, running: map[string]int{}, active: map[string]*execution{}}, nil
 }
 
-// Run takes up the run of the workflow that was cut off, at the job that was cut
+// A Start says how a run begins.
+type Start struct {
+	// Trigger is the type of what starts it; OnDemand if empty.
+	Trigger TriggerType
+	// Progress is called at each change of a job, by one goroutine at a time.
+	Progress func(p Progress)
+	// Finish takes up a run that was cut off and begins none.
+	Finish bool
+
+	firing *firing
+	resume *RunResult
+	again  map[string]bool
+}
+
+// Run is Start on demand.
+func (e *Engine) Run(ctx context.Context, w Workflow) (RunResult, error) {
+	return e.Start(ctx, w, Start{})
+}
+
+// Start takes up the run of the workflow that was cut off, at the jobs that were cut
 // off; without one it starts a new run. It returns when the run has ended, with the
 // error of the job that failed.
 //
 // If ctx is canceled, the run stays RUNNING and the error has the code Canceled; if
 // ctx is canceled with the cause ErrStop, the run ends as STOPPED. It fails with Locked
-// if this engine runs the workflow already.
-func (e *Engine) Run(ctx context.Context, w Workflow) (RunResult, error) {
-	const op = "flow.Engine.Run"
+// if this engine runs the workflow as often as it may be.
+//
+// With how.Finish it begins no run: without one that was cut off the result has no id.
+func (e *Engine) Start(ctx context.Context, w Workflow, how Start) (RunResult, error) {
+	const op = "flow.Engine.Start"
 	if err := w.validate(); err != nil {
 		return RunResult{}, err
 	}
-	if !e.claim(w.Name) {
-		return RunResult{}, tickerlake.Errorf(tickerlake.Locked, op, "workflow "+w.Name, "a run is under way: wait until it has ended")
+	if !e.claim(w) {
+		return RunResult{}, tickerlake.Errorf(tickerlake.Locked, op, "workflow "+w.Name, "%s: wait until one has ended", underway(max(w.MaxConcurrentRuns, 1)))
 	}
 	defer e.release(w.Name)
 	if err := ctx.Err(); err != nil {
 		return RunResult{}, &tickerlake.Error{Code: tickerlake.Canceled, Op: op, Name: "workflow " + w.Name, Err: context.Cause(ctx)}
 	}
-	r, resumed, err := e.o.Store.interrupted(ctx, w.Name)
-	if err != nil {
+	x, err := e.choose(ctx, w, how)
+	if err != nil || x == nil {
 		return RunResult{}, err
 	}
-	if !resumed {
-		if r, err = e.o.Store.begin(ctx, w, OnDemand, e.now(), e.o.Events != nil); err != nil {
-			return RunResult{}, err
+	defer e.forget(x)
+	if !x.result.Resumed && how.firing != nil {
+		how.firing.note()
+	}
+	log, err := openRunLog(e.o, x.result.ID)
+	if err != nil {
+		return x.result, err
+	}
+	x.log = log.With("run", x.result.ID, "workflow", w.Name)
+	ctx, x.cancel = context.WithCancelCause(ctx)
+	e.mu.Lock()
+	x.ready = true
+	if x.stopped {
+		x.cancel(ErrStop)
+	}
+	e.mu.Unlock()
+	err = x.run(ctx, w)
+	x.cancel(nil)
+	return x.result, errors.Join(err, log.Close())
+}
+
+// Resume runs the jobs of a run that has ended without success again, or those named,
+// and all that follow on them, as Glue's ResumeWorkflowRun: in a new run, which takes
+// over the other jobs as they ended and the properties of the run. It fails with Invalid
+// if the run has not ended, or if there is nothing to run again.
+func (e *Engine) Resume(ctx context.Context, w Workflow, run string, jobs []string, how Start) (RunResult, error) {
+	const op = "flow.Engine.Resume"
+	name := "run " + run
+	old, err := e.o.Store.Run(ctx, run)
+	switch {
+	case err != nil:
+		return RunResult{}, err
+	case old.Workflow != w.Name:
+		return old, tickerlake.Errorf(tickerlake.Invalid, op, name, "it is of the workflow %s", old.Workflow)
+	case old.State == RunRunning:
+		return old, tickerlake.Errorf(tickerlake.Invalid, op, name, "it has not ended: tickerlake run %s takes it up where it was cut off", w.Name)
+	}
+	if len(jobs) == 0 {
+		for _, j := range old.Jobs {
+			if _, known := w.starts()[j.Job]; known && (j.State == JobFailed || j.State == JobTimeout || j.State == JobStopped || j.State == JobRunning) {
+				jobs = append(jobs, j.Job)
+			}
+		}
+	}
+	for _, job := range jobs {
+		if j, ok := old.job(job); !ok || j.State == JobWaiting {
+			return old, tickerlake.Errorf(tickerlake.Invalid, op, name, "it has not run a job %q", job)
+		}
+	}
+	if len(jobs) == 0 && old.State != RunStopped {
+		return old, tickerlake.Errorf(tickerlake.Invalid, op, name, "all of its jobs have succeeded: there is nothing to run again; name a job to run it again all the same")
+	}
+	again := downstream(w.starts(), jobs)
+	for _, j := range w.Jobs {
+		if was, ok := old.job(j.Name()); w.Whole || !ok || was.State != JobSucceeded && was.State != JobFailed && was.State != JobTimeout && was.State != JobStopped {
+			again[j.Name()] = true
+		}
+	}
+	// What is run again counts anew.
+	kept := map[string]string{}
+	var counts tickerlake.Counts
+	for key, value := range old.Properties {
+		job, counted := strings.CutPrefix(key, countsProperty)
+		if w.Whole || counted && again[job] {
+			continue
+		}
+		if kept[key] = value; counted {
+			var c tickerlake.Counts
+			if err := json.Unmarshal([]byte(value), &c); err != nil {
+				return old, stateError(op, err)
+			}
+			counts = sum(counts, c, 1)
+		}
+	}
+	old.Properties, old.Counts = kept, counts
+	how.resume, how.again = &old, again
+	return e.Start(ctx, w, how)
+}
+
+func underway(n int) string {
+	if n == 1 {
+		return "a run is under way"
+	}
+	return "as many runs are under way as there may be (max_concurrent_runs)"
+}
+
+// choose gives the run that is taken up or begun; nil if there is none of the former and
+// the latter is not wanted.
+func (e *Engine) choose(ctx context.Context, w Workflow, how Start) (*execution, error) {
+	e.choosing.Lock()
+	defer e.choosing.Unlock()
+	left, err := e.idle(ctx, w.Name)
+	if err != nil {
+		return nil, err
+	}
+	var r RunResult
+	switch {
+	case len(left) > 0 && how.resume == nil:
+		r = left[0]
+		r.Resumed = true
+	case how.Finish:
+		return nil, nil
+	default:
+		if r, err = e.o.Store.begin(ctx, w, how, e.now(), e.o.Events != nil); err != nil {
+			return nil, err
 		}
 		fault.Point("flow.run_started")
 	}
-	r.Resumed = resumed
-	log, err := openRunLog(e.o, r.ID)
-	if err != nil {
-		return r, err
+	progress := how.Progress
+	if progress == nil {
+		progress = e.o.Progress
 	}
-	x := &execution{Engine: e, result: r, log: log.With("run", r.ID, "workflow", w.Name)}
-	err = x.run(ctx, w)
-	return x.result, errors.Join(err, log.Close())
+	x := &execution{Engine: e, result: r, shared: &shared{properties: r.Properties, counts: r.Counts}, ended: make(chan struct{}), stops: map[string]context.CancelCauseFunc{}}
+	x.progress = x.oneAtATime(progress)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.active[r.ID] = x
+	return x, nil
+}
+
+// idle lists the runs of a workflow that have not ended and that nothing works on.
+func (e *Engine) idle(ctx context.Context, workflow string) ([]RunResult, error) {
+	left, err := e.o.Store.Unended(ctx, workflow)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.DeleteFunc(left, func(r RunResult) bool { return e.active[r.ID] != nil }), err
 }
 
 // End ends the run of a workflow that was cut off, as STOPPED and with why as its error,
 // without taking it up; false if there is none.
 func (e *Engine) End(ctx context.Context, workflow string, why error) (RunResult, bool, error) {
-	if !e.claim(workflow) {
-		return RunResult{}, false, tickerlake.Errorf(tickerlake.Locked, "flow.Engine.End", "workflow "+workflow, "a run is under way: wait until it has ended")
+	e.choosing.Lock()
+	defer e.choosing.Unlock()
+	left, err := e.idle(ctx, workflow)
+	if err != nil || len(left) == 0 {
+		return RunResult{}, false, err
 	}
-	defer e.release(workflow)
-	r, found, err := e.o.Store.interrupted(ctx, workflow)
-	if err != nil || !found {
-		return r, false, err
-	}
+	r, err := e.endIdle(ctx, left[0], why)
+	return r, true, err
+}
+
+func (e *Engine) endIdle(ctx context.Context, r RunResult, why error) (RunResult, error) {
 	log, err := openRunLog(e.o, r.ID)
 	if err != nil {
-		return r, true, err
+		return r, err
 	}
-	x := &execution{Engine: e, result: r, log: log.With("run", r.ID, "workflow", workflow)}
+	x := &execution{Engine: e, result: r, shared: &shared{properties: r.Properties, counts: r.Counts}, log: log.With("run", r.ID, "workflow", r.Workflow)}
 	for i := range x.result.Jobs {
 		if j := &x.result.Jobs[i]; err == nil && j.State == JobRunning {
 			err = x.cutOff(ctx, j)
@@ -141,23 +281,98 @@ func (e *Engine) End(ctx context.Context, workflow string, why error) (RunResult
 	if err == nil {
 		err = x.end(ctx, RunStopped, why)
 	}
-	return x.result, true, errors.Join(err, log.Close())
+	return x.result, errors.Join(err, log.Close())
 }
 
-func (e *Engine) claim(workflow string) bool {
+// Stop ends a run for good, as STOPPED, as Glue's StopWorkflowRun: its jobs are canceled,
+// no other begins. It returns when the run has ended; ended before is true if the run was
+// not under way but cut off. With a job it cancels that job alone, as Glue's
+// BatchStopJobRun, and returns at once: what waits for it to be STOPPED follows.
+//
+// It fails with NotFound if there is no such run or job under way, and with Invalid if
+// the run has ended.
+func (e *Engine) Stop(ctx context.Context, run, job string) (r RunResult, idle bool, err error) {
+	const op = "flow.Engine.Stop"
+	x, err := e.executionOf(ctx, run, job)
+	if err != nil {
+		return RunResult{}, false, err
+	}
+	if x == nil {
+		r, err := e.stopIdle(ctx, run, job)
+		return r, err == nil, err
+	}
+	if job != "" {
+		r, err := e.o.Store.Run(ctx, run)
+		return r, false, err
+	}
+	select {
+	case <-x.ended:
+	case <-ctx.Done():
+		return RunResult{}, false, &tickerlake.Error{Code: tickerlake.Canceled, Op: op, Name: "run " + run, Err: context.Cause(ctx)}
+	}
+	r, err = e.o.Store.Run(ctx, run)
+	return r, false, err
+}
+
+// executionOf finds a run that is under way and cancels it or a job of it.
+func (e *Engine) executionOf(_ context.Context, run, job string) (*execution, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.running[workflow] {
+	x := e.active[run]
+	switch {
+	case x == nil:
+		return nil, nil
+	case job != "":
+		stop := x.stops[job]
+		if stop == nil {
+			return nil, tickerlake.Errorf(tickerlake.NotFound, "flow.Engine.Stop", "run "+run, "no job %q of it is running", job)
+		}
+		stop(ErrStop)
+	default:
+		if x.stopped = true; x.ready {
+			x.cancel(ErrStop)
+		}
+	}
+	return x, nil
+}
+
+func (e *Engine) stopIdle(ctx context.Context, run, job string) (RunResult, error) {
+	const op = "flow.Engine.Stop"
+	e.choosing.Lock()
+	defer e.choosing.Unlock()
+	r, err := e.o.Store.Run(ctx, run)
+	switch {
+	case err != nil:
+		return r, err
+	case r.State != RunRunning:
+		return r, tickerlake.Errorf(tickerlake.Invalid, op, "run "+run, "it has ended as %s", r.State)
+	case job != "":
+		return r, tickerlake.Errorf(tickerlake.NotFound, op, "run "+run, "no job %q of it is running: it was cut off", job)
+	}
+	return e.endIdle(ctx, r, ErrStop)
+}
+
+func (e *Engine) claim(w Workflow) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.running[w.Name] >= max(w.MaxConcurrentRuns, 1) {
 		return false
 	}
-	e.running[workflow] = true
+	e.running[w.Name]++
 	return true
 }
 
 func (e *Engine) release(workflow string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	delete(e.running, workflow)
+	e.running[workflow]--
+}
+
+func (e *Engine) forget(x *execution) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.active, x.result.ID)
+	close(x.ended)
 }
 
 func (w Workflow) validate() error {
@@ -172,238 +387,6 @@ func (w Workflow) validate() error {
 		return tickerlake.Errorf(tickerlake.Invalid, "flow.Engine.Run", "workflow "+w.Name, "a workflow needs a name and a job")
 	}
 	return nil
-}
-
-// An execution is one run while the engine works on it.
-type execution struct {
-	*Engine
-	result RunResult
-	log    *slog.Logger
-}
-
-func (x *execution) run(ctx context.Context, w Workflow) error {
-	x.log.Info("run started", "resumed", x.result.Resumed)
-	x.report(context.WithoutCancel(ctx))
-	state := RunCompleted
-	var failed error
-	for _, job := range w.Jobs {
-		j, known := x.job(job.Name())
-		if !known {
-			// The run was begun by a program whose workflow lacks the job.
-			x.log.Warn("job is not part of the run", "job", job.Name())
-			continue
-		}
-		var ended bool
-		if ended, failed = x.finish(ctx, job, j); failed == nil {
-			continue
-		}
-		switch {
-		case context.Cause(ctx) == ErrStop:
-			state = RunStopped
-		case ended:
-			state = RunError
-		default:
-			x.log.Info("run interrupted: the next one takes it up", "cause", failed)
-			return failed
-		}
-		break
-	}
-	return errors.Join(failed, x.end(context.WithoutCancel(ctx), state, failed))
-}
-
-// end stores how the run ended.
-func (x *execution) end(ctx context.Context, state RunState, failed error) error {
-	x.result.State, x.result.Ended = state, x.now()
-	if failed != nil {
-		x.result.Error = failed.Error()
-	}
-	if err := x.o.Store.endRun(ctx, x.result, x.runEvent()); err != nil {
-		return err
-	}
-	fault.Point("flow.run_ended")
-	x.log.Info("run ended", "state", state, "error", x.result.Error, "counts", x.result.Counts,
-		"duration_ms", x.result.Ended.Sub(x.result.Started).Milliseconds())
-	x.report(ctx)
-	x.prune(ctx)
-	return nil
-}
-
-// prune forgets old runs. The run has ended by now, whatever comes of that.
-func (x *execution) prune(ctx context.Context) {
-	gone, err := x.o.Store.prune(ctx, keepRuns)
-	if err := errors.Join(err, removeRunLogs(x.o.LogDir, gone)); err != nil {
-		x.log.Warn("old runs were not removed", "error", err)
-	}
-}
-
-func (x *execution) job(name string) (*JobResult, bool) {
-	i := slices.IndexFunc(x.result.Jobs, func(j JobResult) bool { return j.Job == name })
-	if i < 0 {
-		return nil, false
-	}
-	return &x.result.Jobs[i], true
-}
-
-// finish brings a job of the run to its end: none if it has succeeded before,
-// another attempt if it was cut off or failed in a way that may pass. The job has
-// not ended if the error is that of the store or of ctx.
-func (x *execution) finish(ctx context.Context, job Job, j *JobResult) (ended bool, err error) {
-	if j.State == JobRunning {
-		if err := x.cutOff(context.WithoutCancel(ctx), j); err != nil {
-			return false, err
-		}
-	}
-	for {
-		switch {
-		case j.State == JobSucceeded:
-			return true, nil
-		case j.Attempt > 0 && !j.again:
-			return true, &tickerlake.Error{Code: j.Code, Op: "flow.Engine.Run", Name: x.name(j), Err: errors.New(j.Error)}
-		case j.State == JobFailed:
-			x.wait(ctx, j)
-		}
-		if ctx.Err() != nil {
-			return false, x.canceled(ctx, j)
-		}
-		if err := x.attempt(ctx, job, j); err != nil {
-			return false, err
-		}
-	}
-}
-
-func (x *execution) canceled(ctx context.Context, j *JobResult) error {
-	return &tickerlake.Error{Code: tickerlake.Canceled, Op: "flow.Engine.Run", Name: x.name(j), Err: context.Cause(ctx)}
-}
-
-func (x *execution) name(j *JobResult) string { return "run " + x.result.ID + ", job " + j.Job }
-
-// cutOff ends the attempt during which the program ended.
-func (x *execution) cutOff(ctx context.Context, j *JobResult) error {
-	x.result.Attempted = true
-	j.CutOff++
-	j.State, j.Ended, j.again = JobStopped, x.now(), true
-	j.Code, j.Error = tickerlake.Canceled, "the program ended during this attempt"
-	if j.CutOff >= maxCutOff {
-		j.State, j.again = JobFailed, false
-		j.Code, j.Error = tickerlake.Internal, fmt.Sprintf("the program ended during this job %d times: it is not tried again in this run", j.CutOff)
-	}
-	x.log.Warn("job was cut off", "job", j.Job, "attempt", j.Attempt, "cut_off", j.CutOff)
-	if err := x.o.Store.putJob(ctx, x.result.ID, *j, x.jobEvent(j)); err != nil {
-		return err
-	}
-	x.report(ctx)
-	return nil
-}
-
-// wait waits before the next attempt: longer each time, a random part of it so that
-// many do not come back at once.
-func (x *execution) wait(ctx context.Context, j *JobResult) {
-	longest := min(firstBackoff<<min(j.Failures-1, 10), maxBackoff)
-	d := longest/2 + time.Duration(x.o.Random()*float64(longest/2))
-	x.log.Warn("job is tried again", "job", j.Job, "attempt", j.Attempt, "error", j.Error, "in_ms", d.Milliseconds())
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
-}
-
-// attempt runs the job once and stores how that ended. Its error is that of the
-// store.
-func (x *execution) attempt(ctx context.Context, job Job, j *JobResult) error {
-	durable := context.WithoutCancel(ctx)
-	x.result.Attempted = true
-	*j = JobResult{Job: j.Job, State: JobRunning, Attempt: j.Attempt + 1, Failures: j.Failures, CutOff: j.CutOff, Started: x.now()}
-	if err := x.o.Store.putJob(durable, x.result.ID, *j, nil); err != nil {
-		return err
-	}
-	fault.Point("flow.job_started")
-	run := &Run{
-		id: x.result.ID, workflow: x.result.Workflow, started: x.result.Started, job: j.Job, attempt: j.Attempt, began: j.Started,
-		clock: x.now, store: x.o.Store, progress: x.o.Progress, log: x.log.With("job", j.Job, "attempt", j.Attempt),
-		properties: x.result.Properties, counts: x.result.Counts,
-	}
-	run.log.Info("job started")
-	run.tell(JobRunning, -1, run.counts, nil)
-
-	timeout := time.Duration(x.config.Timeout)
-	jobCtx, cancel := context.WithTimeoutCause(ctx, timeout, errTimeout)
-	complain := time.AfterFunc(timeout+deaf, func() { run.log.Warn("job goes on after its timeout", "timeout", x.config.Timeout.String()) })
-	err := protect(jobCtx, job, run)
-	complain.Stop()
-	cause := context.Cause(jobCtx)
-	cancel()
-
-	x.result.Properties, x.result.Counts = run.shared()
-	x.judge(j, err, cause)
-	x.logEnd(run.log, j, err)
-	fraction := 1.0
-	if err != nil {
-		fraction = -1
-	}
-	run.tell(j.State, fraction, x.result.Counts, err)
-	if err := x.o.Store.putJob(durable, x.result.ID, *j, x.jobEvent(j)); err != nil {
-		return err
-	}
-	fault.Point("flow.job_ended")
-	x.report(durable)
-	return nil
-}
-
-var errTimeout = errors.New("the timeout of the job has passed")
-
-// judge says how an attempt ended.
-func (x *execution) judge(j *JobResult, err error, cause error) {
-	j.Ended = x.now()
-	if err == nil {
-		j.State = JobSucceeded
-		return
-	}
-	j.Code, j.Error = tickerlake.CodeOf(err), err.Error()
-	switch {
-	case cause == errTimeout:
-		j.State, j.Code = JobTimeout, tickerlake.Timeout
-		j.Error = fmt.Sprintf("took longer than workflow.timeout, %s: %s", x.config.Timeout, err)
-	case cause != nil:
-		j.State, j.Code, j.again = JobStopped, tickerlake.Canceled, cause != ErrStop
-	default:
-		j.State = JobFailed
-		j.Failures++
-		j.again = retryable(err) && j.Failures <= x.config.Retries
-	}
-}
-
-func (x *execution) logEnd(log *slog.Logger, j *JobResult, err error) {
-	attrs := []any{"state", j.State, "duration_ms", j.Ended.Sub(j.Started).Milliseconds()}
-	if err != nil {
-		attrs = append(attrs, "code", j.Code, "error", j.Error)
-	}
-	if p, ok := errors.AsType[*panicError](err); ok {
-		log.Error("job panicked", append(attrs, "stack", string(p.stack))...)
-		return
-	}
-	log.Info("job ended", attrs...)
-}
-
-// A panicError is a panic of a job.
-type panicError struct {
-	value any
-	stack []byte
-}
-
-func (p *panicError) Error() string {
-	return fmt.Sprintf("panic: %v (the stack is in the log of the run)", p.value)
-}
-
-// protect runs a job and turns its panic into an error.
-func protect(ctx context.Context, job Job, run *Run) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = &tickerlake.Error{Code: tickerlake.Internal, Op: "flow.Engine.Run", Err: &panicError{v, debug.Stack()}}
-		}
-	}()
-	return job.Run(ctx, run)
 }
 
 // now is the time as the store keeps it.

@@ -13,6 +13,8 @@ func (x *execution) report(ctx context.Context) {
 	if x.o.Events == nil {
 		return
 	}
+	x.reporting.Lock()
+	defer x.reporting.Unlock()
 	if err := x.empty(ctx); err != nil {
 		x.log.Error("events were refused: they are offered again with the next", "error", err)
 	}

@@ -1,11 +1,14 @@
-// Package flow runs workflows: jobs one after the other, with retries, timeouts and
-// a history that survives a crash. It is the embedded counterpart of AWS Glue
-// workflows and uses their words and states.
+// Package flow runs workflows: jobs that follow on each other, with retries, timeouts
+// and a history that survives a crash. It is the embedded counterpart of AWS Glue
+// workflows and uses their words, states and triggers.
 //
-// An Engine is given a Workflow, which names its jobs, and a Store, which keeps
-// runs and jobs in SQLite. It hands each Job the Run it is part of: its id, the
-// properties that the jobs of a run share, the counts of its rows and its log.
-// What happened goes to Events as rows of ops.runs and ops.jobs.
+// An Engine is given a Workflow, which names its jobs and what they wait for, and a
+// Store, which keeps runs and jobs in SQLite. It hands each Job the Run it is part of:
+// its id, the properties that the jobs of a run share, the counts of its rows and its
+// log. What happened goes to Events as rows of ops.runs and ops.jobs.
+//
+// A Scheduler starts workflows: by the clock, by deliveries, and again those that were
+// cut off.
 //
 // A run that was cut off, by a crash or by a canceled context, is taken up again
 // at the job that was cut off. A job may thus begin more than once in a run and
@@ -40,17 +43,19 @@ type job struct {
 func (j job) Name() string                            { return j.name }
 func (j job) Run(ctx context.Context, run *Run) error { return j.run(ctx, run) }
 
-// A Workflow is a chain of jobs: each starts when the one before has succeeded.
+// A Workflow is jobs that follow on each other.
 type Workflow struct {
 	Name string
 	Jobs []Job
+	// Starts says of each job when it starts. Without it the jobs are a chain: each
+	// starts when the one before has succeeded.
+	Starts map[string]Predicate
+	// MaxConcurrentRuns is how many runs there may be at once; 0: one.
+	MaxConcurrentRuns int
+	// Whole is true if the jobs hand files on that are bound to the id of the run, so
+	// that a run that is resumed begins with its first job.
+	Whole bool
 }
-
-// A Trigger says what started a run.
-type Trigger string
-
-// OnDemand is the trigger of a run that somebody asked for.
-const OnDemand Trigger = "ON_DEMAND"
 
 // A RunState is the state of a run, as Glue names it.
 type RunState string
@@ -69,7 +74,7 @@ type JobState string
 
 // The states of a job.
 const (
-	JobWaiting   JobState = "WAITING" // the jobs before it have not succeeded yet
+	JobWaiting   JobState = "WAITING" // what it waits for has not come about
 	JobRunning   JobState = "RUNNING"
 	JobSucceeded JobState = "SUCCEEDED"
 	JobFailed    JobState = "FAILED"
@@ -82,44 +87,11 @@ const (
 // Engine.Run takes it up again.
 var ErrStop = errors.New("stopped on request")
 
-// Config is the key workflow of the pipeline file.
-type Config struct {
-	// Retries is how often a failed job is tried again, 0 to 10.
-	Retries int `yaml:"retries"`
-	// Timeout is how long one attempt of a job may take, up to 7 days.
-	Timeout tickerlake.Duration `yaml:"timeout"`
-}
-
-// Defaults are the values of keys that the file leaves out.
-func Defaults() Config {
-	return Config{Retries: 2, Timeout: tickerlake.Duration(30 * time.Minute)}
-}
-
-// The limits of Glue's jobs.
-const (
-	maxRetries = 10
-	minTimeout = tickerlake.Duration(time.Second)
-	maxTimeout = tickerlake.Duration(7 * 24 * time.Hour)
-)
-
-// Validate reports every value out of its range, each under the path of its key.
-func (c Config) Validate() error {
-	const op = "flow.Config.Validate"
-	var errs []error
-	if c.Retries < 0 || c.Retries > maxRetries {
-		errs = append(errs, tickerlake.Errorf(tickerlake.Invalid, op, "retries", "%d: want 0 to %d", c.Retries, maxRetries))
-	}
-	if c.Timeout < minTimeout || c.Timeout > maxTimeout {
-		errs = append(errs, tickerlake.Errorf(tickerlake.Invalid, op, "timeout", "%s: want %s to %s", c.Timeout, minTimeout, maxTimeout))
-	}
-	return errors.Join(errs...)
-}
-
 // A RunResult is what is known of a run.
 type RunResult struct {
 	ID       string            `json:"id"`
 	Workflow string            `json:"workflow"`
-	Trigger  Trigger           `json:"trigger"`
+	Trigger  TriggerType       `json:"trigger"`
 	State    RunState          `json:"state"`
 	Started  time.Time         `json:"started_at"`
 	Ended    time.Time         `json:"ended_at,omitzero"` // zero while it runs
@@ -128,6 +100,10 @@ type RunResult struct {
 	// Properties are the values that the jobs of the run share.
 	Properties map[string]string `json:"properties"`
 	Jobs       []JobResult       `json:"jobs"`
+	// ResumedFrom is the run whose failed jobs it runs again, Origin the first of such
+	// runs; its own id if it is no such run.
+	ResumedFrom string `json:"resumed_from,omitempty"`
+	Origin      string `json:"-"`
 	// Resumed is true if Engine.Run took up a run that had been cut off. What has
 	// arrived since that run began waits for the next one.
 	Resumed bool `json:"resumed"`

@@ -2,6 +2,7 @@ package flow
 
 import (
 	"context"
+	"encoding/json"
 	"log/slog"
 	"maps"
 	"sync"
@@ -14,6 +15,7 @@ import (
 // goroutines of the job at once, until the job returns.
 type Run struct {
 	id       string
+	origin   string
 	workflow string
 	started  time.Time
 	job      string
@@ -24,13 +26,28 @@ type Run struct {
 	log      *slog.Logger
 	progress func(Progress)
 
+	*shared
+}
+
+// shared is what the jobs of a run have in common.
+type shared struct {
 	mu         sync.Mutex
 	properties map[string]string
 	counts     tickerlake.Counts
 }
 
+func (s *shared) get() (map[string]string, tickerlake.Counts) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.properties, s.counts
+}
+
 // ID names the run. Ids of one store sort by start and are made of a-z, 0-9 and -.
 func (r *Run) ID() string { return r.id }
+
+// Origin is the run whose work this one does: its own id, or, if it resumes another, the
+// first of those that it goes back to.
+func (r *Run) Origin() string { return r.origin }
 
 // Workflow is the name of the workflow.
 func (r *Run) Workflow() string { return r.workflow }
@@ -93,11 +110,49 @@ func (r *Run) UpdateCounts(ctx context.Context, change func(c *tickerlake.Counts
 	return nil
 }
 
-// shared gives what the next job of the run begins with.
-func (r *Run) shared() (map[string]string, tickerlake.Counts) {
+// countsProperty is the property that keeps what a job has contributed.
+const countsProperty = "counts."
+
+// Contribute makes c this job's part of the counts of the run, beside the parts of other
+// jobs, and returns when that is durable. Whatever it contributed before counts no more.
+func (r *Run) Contribute(ctx context.Context, c tickerlake.Counts) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.properties, r.counts
+	var before tickerlake.Counts
+	if text, ok := r.properties[countsProperty+r.job]; ok {
+		if err := json.Unmarshal([]byte(text), &before); err != nil {
+			return stateError("flow.Run.Contribute", err)
+		}
+	}
+	text, err := json.Marshal(c)
+	if err != nil {
+		return stateError("flow.Run.Contribute", err)
+	}
+	counts := sum(r.counts, before, -1)
+	counts = sum(counts, c, 1)
+	properties := maps.Clone(r.properties)
+	if properties == nil {
+		properties = map[string]string{}
+	}
+	properties[countsProperty+r.job] = string(text)
+	if err := r.store.contribute(ctx, r.id, counts, properties); err != nil {
+		return err
+	}
+	r.counts, r.properties = counts, properties
+	return nil
+}
+
+func sum(a, b tickerlake.Counts, sign int64) tickerlake.Counts {
+	a.Read += sign * b.Read
+	a.Inserted += sign * b.Inserted
+	a.Replaced += sign * b.Replaced
+	a.Unchanged += sign * b.Unchanged
+	a.Superseded += sign * b.Superseded
+	a.Quarantined += sign * b.Quarantined
+	a.NotFinal += sign * b.NotFinal
+	a.Withdrawn += sign * b.Withdrawn
+	a.Removed += sign * b.Removed
+	return a
 }
 
 // Report tells whoever watches how far the job is: fraction is 0 to 1, negative if it

@@ -11,67 +11,6 @@ import (
 	"github.com/tickerlake/tickerlake"
 )
 
-// schemaVersion is the version of the tables below.
-const schemaVersion = 1
-
-const schema = `
-CREATE TABLE runs (
-	id TEXT PRIMARY KEY, workflow TEXT NOT NULL, trigger TEXT NOT NULL, state TEXT NOT NULL,
-	started TEXT NOT NULL, ended TEXT NOT NULL DEFAULT '', error TEXT NOT NULL DEFAULT '',
-	counts TEXT NOT NULL DEFAULT '{}', properties TEXT NOT NULL DEFAULT '{}'
-) STRICT;
-CREATE INDEX runs_running ON runs (workflow, id) WHERE state = 'RUNNING';
-CREATE TABLE jobs (
-	run TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE, position INTEGER NOT NULL, job TEXT NOT NULL,
-	state TEXT NOT NULL, attempt INTEGER NOT NULL DEFAULT 0,
-	failures INTEGER NOT NULL DEFAULT 0, cut_off INTEGER NOT NULL DEFAULT 0,
-	again INTEGER NOT NULL DEFAULT 0,     -- 1 if another attempt follows
-	started TEXT NOT NULL DEFAULT '', ended TEXT NOT NULL DEFAULT '',
-	code TEXT NOT NULL DEFAULT '', error TEXT NOT NULL DEFAULT '',
-	PRIMARY KEY (run, position)
-) STRICT;
-CREATE TABLE outbox (                     -- events on their way, written with what they tell of
-	seq INTEGER PRIMARY KEY AUTOINCREMENT, tbl TEXT NOT NULL, event TEXT NOT NULL
-) STRICT;
-`
-
-// A Store keeps runs and their jobs in a SQLite database, in the tables runs, jobs
-// and outbox. The database may hold other tables too. Its durability is that of the
-// connection: synchronous=FULL for a lake.
-type Store struct{ db *sql.DB }
-
-// NewStore makes the tables if they are not there. It fails with Invalid if a newer
-// program made them.
-func NewStore(ctx context.Context, db *sql.DB) (*Store, error) {
-	s := &Store{db}
-	err := s.update(ctx, "flow.NewStore", func(tx *sql.Tx) error {
-		const versions = `CREATE TABLE IF NOT EXISTS flow_version (version INTEGER NOT NULL) STRICT`
-		if _, err := tx.ExecContext(ctx, versions); err != nil {
-			return err
-		}
-		var version int
-		err := tx.QueryRowContext(ctx, `SELECT coalesce(max(version), 0) FROM flow_version`).Scan(&version)
-		switch {
-		case err != nil:
-			return err
-		case version == schemaVersion:
-			return nil
-		case version > schemaVersion:
-			return tickerlake.Errorf(tickerlake.Invalid, "flow.NewStore", "state database",
-				"its runs have version %d, this program knows up to %d: use a newer tickerlake", version, schemaVersion)
-		}
-		if _, err := tx.ExecContext(ctx, schema); err != nil {
-			return err
-		}
-		_, err = tx.ExecContext(ctx, `INSERT INTO flow_version VALUES (?)`, schemaVersion)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return s, nil
-}
-
 // Runs lists the newest runs of a workflow, newest first; of every workflow if it is
 // empty.
 func (s *Store) Runs(ctx context.Context, workflow string, limit int) ([]RunResult, error) {
@@ -90,13 +29,10 @@ func (s *Store) Run(ctx context.Context, id string) (RunResult, error) {
 	return runs[0], nil
 }
 
-// interrupted gives the oldest run of a workflow that has not ended, if any.
-func (s *Store) interrupted(ctx context.Context, workflow string) (RunResult, bool, error) {
-	runs, err := s.runs(ctx, `WHERE workflow = ? AND state = 'RUNNING' ORDER BY id LIMIT 1`, workflow)
-	if err != nil || len(runs) == 0 {
-		return RunResult{}, false, err
-	}
-	return runs[0], true, nil
+// Unended lists the runs of a workflow that have not ended, oldest first; of every
+// workflow if it is empty.
+func (s *Store) Unended(ctx context.Context, workflow string) ([]RunResult, error) {
+	return s.runs(ctx, `WHERE ? IN ('', workflow) AND state = 'RUNNING' ORDER BY id`, workflow)
 }
 
 func (s *Store) runs(ctx context.Context, where string, args ...any) ([]RunResult, error) {
@@ -105,14 +41,14 @@ func (s *Store) runs(ctx context.Context, where string, args ...any) ([]RunResul
 	err := s.each(ctx, op, func(rows *sql.Rows) error {
 		var r RunResult
 		var started, ended, counts, properties string
-		if err := rows.Scan(&r.ID, &r.Workflow, &r.Trigger, &r.State, &started, &ended, &r.Error, &counts, &properties); err != nil {
+		if err := rows.Scan(&r.ID, &r.Workflow, &r.Trigger, &r.State, &started, &ended, &r.Error, &counts, &properties, &r.ResumedFrom, &r.Origin); err != nil {
 			return err
 		}
 		r.Started, r.Ended = unstamp(started), unstamp(ended)
 		out = append(out, r)
 		last := &out[len(out)-1]
 		return errors.Join(json.Unmarshal([]byte(counts), &last.Counts), json.Unmarshal([]byte(properties), &last.Properties))
-	}, `SELECT id, workflow, trigger, state, started, ended, error, counts, properties FROM runs `+where, args...)
+	}, `SELECT id, workflow, trigger, state, started, ended, error, counts, properties, resumed_from, origin FROM runs `+where, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -137,31 +73,56 @@ func (s *Store) jobs(ctx context.Context, run string) ([]JobResult, error) {
 	return out, err
 }
 
-// begin enters a run and its jobs. Its id is its start in UTC to the millisecond,
-// moved on where needed to stand behind every earlier one.
-func (s *Store) begin(ctx context.Context, w Workflow, trigger Trigger, now time.Time, report bool) (RunResult, error) {
+// begin enters a run and its jobs, and takes note of the firing that begins it. Its id
+// is its start in UTC to the millisecond, moved on where needed to stand behind every
+// earlier one. Of the run that it resumes it takes over the properties and the jobs
+// that need not run again.
+func (s *Store) begin(ctx context.Context, w Workflow, how Start, now time.Time, report bool) (RunResult, error) {
 	now = now.UTC()
-	r := RunResult{Workflow: w.Name, Trigger: trigger, State: RunRunning, Started: now, Properties: map[string]string{}}
-	err := s.update(ctx, "flow.Store.begin", func(tx *sql.Tx) error {
+	r := RunResult{Workflow: w.Name, Trigger: how.Trigger, State: RunRunning, Started: now, Properties: map[string]string{}}
+	if r.Trigger == "" {
+		r.Trigger = OnDemand
+	}
+	again := map[string]bool{}
+	if how.resume != nil {
+		r.ResumedFrom, r.Properties, r.Counts, again = how.resume.ID, how.resume.Properties, how.resume.Counts, how.again
+	}
+	properties, err := json.Marshal(r.Properties)
+	if err != nil {
+		return r, stateError("flow.Store.begin", err)
+	}
+	counts, err := json.Marshal(r.Counts)
+	if err != nil {
+		return r, stateError("flow.Store.begin", err)
+	}
+	err = s.update(ctx, "flow.Store.begin", func(tx *sql.Tx) error {
 		var last string
 		if err := tx.QueryRowContext(ctx, `SELECT coalesce(max(id), '') FROM runs`).Scan(&last); err != nil {
 			return err
 		}
 		r.ID = runID(now, last)
-		_, err := tx.ExecContext(ctx, `INSERT INTO runs (id, workflow, trigger, state, started) VALUES (?, ?, ?, ?, ?)`,
-			r.ID, r.Workflow, r.Trigger, r.State, stamp(r.Started))
+		if r.Origin = r.ID; how.resume != nil {
+			r.Origin = how.resume.Origin
+		}
+		_, err := tx.ExecContext(ctx, `INSERT INTO runs (id, workflow, trigger, state, started, counts, properties, resumed_from, origin) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			r.ID, r.Workflow, r.Trigger, r.State, stamp(r.Started), string(counts), string(properties), r.ResumedFrom, r.Origin)
 		if err != nil {
 			return err
 		}
 		for i, j := range w.Jobs {
-			_, err := tx.ExecContext(ctx, `INSERT INTO jobs (run, position, job, state) VALUES (?, ?, ?, ?)`, r.ID, i, j.Name(), JobWaiting)
+			out := JobResult{Job: j.Name(), State: JobWaiting}
+			if old, ok := how.resume.job(j.Name()); ok && !again[j.Name()] {
+				out = *old
+			}
+			_, err := tx.ExecContext(ctx, `INSERT INTO jobs (run, position, job, state, attempt, failures, cut_off, started, ended, code, error) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+				r.ID, i, out.Job, out.State, out.Attempt, out.Failures, out.CutOff, stamp(out.Started), stamp(out.Ended), out.Code, out.Error)
 			if err != nil {
 				return err
 			}
-			r.Jobs = append(r.Jobs, JobResult{Job: j.Name(), State: JobWaiting})
+			r.Jobs = append(r.Jobs, out)
 		}
-		if !report {
-			return nil
+		if err := fired(ctx, tx, w.Name, how.firing); err != nil || !report {
+			return err
 		}
 		return post(ctx, tx, "runs", runEvent(r, now))
 	})
@@ -246,6 +207,21 @@ func (s *Store) outbox(ctx context.Context, limit int) (out []posted, err error)
 // taken removes the events up to seq from the outbox.
 func (s *Store) taken(ctx context.Context, seq int64) error {
 	return s.exec(ctx, "flow.Store.taken", `DELETE FROM outbox WHERE seq <= ?`, seq)
+}
+
+// contribute stores the counts of a run together with the properties that say what its
+// jobs have added to them.
+func (s *Store) contribute(ctx context.Context, run string, c tickerlake.Counts, properties map[string]string) error {
+	const op = "flow.Run.Contribute"
+	counts, err := json.Marshal(c)
+	if err != nil {
+		return stateError(op, err)
+	}
+	text, err := json.Marshal(properties)
+	if err != nil {
+		return stateError(op, err)
+	}
+	return s.exec(ctx, op, `UPDATE runs SET counts = ?, properties = ? WHERE id = ?`, string(counts), string(text), run)
 }
 
 func (s *Store) setProperties(ctx context.Context, run string, properties map[string]string) error {
