@@ -49,7 +49,7 @@ const (
 	ownJob   = `{jobs: {movers: {sql: SELECT 1 AS n, table: own, mode: replace, keys: [n]}}}`
 	ownJobs  = `{jobs: {movers: {sql: SELECT 1 AS n, table: own, mode: replace}, other: {sql: SELECT 1 AS n, table: other, mode: append}}, triggers: [{type: CONDITIONAL, logical: ALL, conditions: [{job: movers, state: SUCCEEDED}], jobs: [other]}]}`
 	onDemand = `{jobs: {movers: {sql: SELECT 1 AS n, table: own, mode: replace}}, triggers: [{type: ON_DEMAND}]}`
-	onTime   = `{jobs: {movers: {sql: SELECT 1 AS n, table: own, mode: replace}}, triggers: [{type: SCHEDULED, schedule: cron(0 18 ? * MON-FRI *)}]}`
+	onTime   = `{jobs: {movers: {sql: SELECT 1 AS n, table: own, mode: replace}}, triggers: [{type: SCHEDULED, schedule: "cron(0 18 ? * MON-FRI *)"}]}`
 	onEvent  = `{jobs: {movers: {sql: SELECT 1 AS n, table: own, mode: replace}}, triggers: [{type: EVENT}]}`
 )
 

@@ -254,7 +254,7 @@ var blind = map[string]string{
 	"documents": "two documents",
 	"syntax":    "not YAML", "empty": "nothing to judge", "environment": "the environment is the program's",
 	"rules": "DQDL", "rules-inline": "DQDL", "delivery-error": "one prefix within another", "deep": "what only the stages can tell", "headers": "templates", "templates": "templates",
-	"symbols-lists": "files of symbols", "clock-real": "presets say what is simulated", "prefix-*": "expressions",
+	"symbols-lists": "files of symbols", "workflows-cycle": "cycles", "clock-real": "presets say what is simulated", "prefix-*": "expressions",
 }
 
 func TestSchemaRefusesBadFiles(t *testing.T) {

@@ -75,6 +75,7 @@ func (ds Definitions) Workflow(name string, job func(name string, c JobConfig) J
 // validateGraph reports jobs that nothing or more than one trigger starts, and cycles.
 func (d Definition) validateGraph(c *checker, name string) {
 	by := map[string]int{}
+	before := len(c.errs)
 	limited := false // the trigger that starts the workflow names its jobs
 	for i, t := range d.Triggers {
 		limited = limited || t.Starting() && len(t.Jobs) > 0
@@ -93,8 +94,12 @@ func (d Definition) validateGraph(c *checker, name string) {
 			}
 		}
 	}
+	if len(c.errs) > before {
+		return // what waits for what is not clear
+	}
 	for _, cycle := range cycles(d.Starts()) {
-		c.bad(fmt.Sprintf("%s.triggers[%d]", name, by[cycle[0]]), "is part of a cycle, so that none of its jobs would ever start: %s waits for itself", strings.Join(cycle, ", which waits for "))
+		first, rest := cycle[0], append(cycle[1:], cycle[0])
+		c.bad(fmt.Sprintf("%s.triggers[%d]", name, by[first]), "closes a cycle: %s waits for %s", first, strings.Join(rest, ", which waits for "))
 	}
 }
 
