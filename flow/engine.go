@@ -159,9 +159,9 @@ func (e *Engine) Resume(ctx context.Context, w Workflow, run string, jobs []stri
 	case err != nil:
 		return RunResult{}, err
 	case old.Workflow != w.Name:
-		return old, tickerlake.Errorf(tickerlake.Invalid, op, name, "it is of the workflow %s", old.Workflow)
+		return RunResult{}, tickerlake.Errorf(tickerlake.Invalid, op, name, "it is of the workflow %s", old.Workflow)
 	case old.State == RunRunning:
-		return old, tickerlake.Errorf(tickerlake.Invalid, op, name, "it has not ended: tickerlake run %s takes it up where it was cut off", w.Name)
+		return RunResult{}, tickerlake.Errorf(tickerlake.Invalid, op, name, "it has not ended: tickerlake run %s takes it up where it was cut off", w.Name)
 	}
 	if len(jobs) == 0 {
 		for _, j := range old.Jobs {
@@ -172,11 +172,11 @@ func (e *Engine) Resume(ctx context.Context, w Workflow, run string, jobs []stri
 	}
 	for _, job := range jobs {
 		if j, ok := old.job(job); !ok || j.State == JobWaiting {
-			return old, tickerlake.Errorf(tickerlake.Invalid, op, name, "it has not run a job %q", job)
+			return RunResult{}, tickerlake.Errorf(tickerlake.Invalid, op, name, "it has not run a job %q", job)
 		}
 	}
 	if len(jobs) == 0 && old.State != RunStopped {
-		return old, tickerlake.Errorf(tickerlake.Invalid, op, name, "all of its jobs have succeeded: there is nothing to run again; name a job to run it again all the same")
+		return RunResult{}, tickerlake.Errorf(tickerlake.Invalid, op, name, "all of its jobs have succeeded: there is nothing to run again; name a job to run it again all the same")
 	}
 	again := downstream(w.starts(), jobs)
 	for _, j := range w.Jobs {
@@ -195,7 +195,7 @@ func (e *Engine) Resume(ctx context.Context, w Workflow, run string, jobs []stri
 		if kept[key] = value; counted {
 			var c tickerlake.Counts
 			if err := json.Unmarshal([]byte(value), &c); err != nil {
-				return old, stateError(op, err)
+				return RunResult{}, stateError(op, err)
 			}
 			counts = sum(counts, c, 1)
 		}

@@ -21,8 +21,8 @@ type SchedulerOptions struct {
 	Run func(ctx context.Context, workflow string, how Start) error
 	// Pending counts the deliveries that the main workflow has not worked on.
 	Pending func(ctx context.Context) (int, error)
-	// Step is how long a wait may be before the clock is read again; default a second.
-	Step time.Duration
+	// Pace is how fast the clock of the engine runs; the zero Pace: as time does.
+	Pace tickerlake.Pace
 }
 
 // A Scheduler starts workflows when their triggers fire.
@@ -42,9 +42,6 @@ type Scheduler struct {
 
 // NewScheduler makes a scheduler of valid definitions.
 func NewScheduler(o SchedulerOptions) *Scheduler {
-	if o.Step <= 0 {
-		o.Step = time.Second
-	}
 	s := &Scheduler{o: o, wakes: map[string]chan struct{}{}}
 	for _, name := range o.Workflows.Names() {
 		s.wakes[name] = make(chan struct{}, 1)
@@ -214,7 +211,7 @@ func (v *server) next(ctx context.Context) error {
 	case due.After(now):
 		v.wait(ctx, due)
 	case time.Now().Before(v.rest):
-		v.wait(ctx, now.Add(v.o.Step))
+		v.rests(ctx)
 	case free:
 		v.firing = newFiring(now, state.events)
 		fault.Point("flow.fired")
@@ -276,6 +273,18 @@ func (v *server) ended(f finished) {
 	v.o.Engine.o.Log.Warn("a run that was due could not begin: it is tried again", "workflow", v.name, "error", f.err, "in_ms", v.backoff.Milliseconds())
 }
 
+// rests waits until starts are tried again.
+func (v *server) rests(ctx context.Context) {
+	timer := time.NewTimer(time.Until(v.rest))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case f := <-v.done:
+		v.ended(f)
+	case <-ctx.Done():
+	}
+}
+
 // wait waits until a time, the zero time being none, or until a delivery or the begin or
 // end of a run.
 func (v *server) wait(ctx context.Context, until time.Time) {
@@ -290,7 +299,7 @@ func (v *server) wait(ctx context.Context, until time.Time) {
 			if left <= 0 {
 				return
 			}
-			step = time.After(min(left, v.o.Step))
+			step = time.After(min(max(v.o.Pace.Real(left), time.Millisecond), time.Second))
 		}
 		select {
 		case <-step:

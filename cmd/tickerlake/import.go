@@ -222,7 +222,7 @@ func (a *app) importFiles(ctx context.Context, p *pipeline, paths []string, w im
 	}
 	if err == nil && w.run {
 		done() // who changes more waits for imports, and the run waits for them
-		err = a.run(ctx, p, false)
+		err = a.run(ctx, p, mainWorkflow, false, p.starting)
 	}
 	if failures > 0 {
 		err = errors.Join(err, tickerlake.Errorf(tickerlake.SourceFailed, "import", "", "%d of %s could not be imported", failures, plural(int64(len(paths)), "file")))

@@ -18,6 +18,7 @@ import (
 	"github.com/tickerlake/tickerlake/config"
 	"github.com/tickerlake/tickerlake/deliver"
 	"github.com/tickerlake/tickerlake/duck"
+	"github.com/tickerlake/tickerlake/flow"
 	"github.com/tickerlake/tickerlake/lake"
 	"github.com/tickerlake/tickerlake/quality"
 )
@@ -36,7 +37,9 @@ type pipeline struct {
 	catalog *catalog.Catalog
 	engine  *duck.Engine
 	lake    *lake.Lake
-	bars    *stream // nil in a pipeline that reads
+	runs    *flow.Store  // nil in a pipeline that reads
+	flow    *flow.Engine // nil in a pipeline that reads
+	bars    *stream      // nil in a pipeline that reads
 	ops     *opsLog
 	metrics *metrics
 	budgets *collect.Budgets // of the accounts at providers
@@ -154,6 +157,11 @@ func (p *pipeline) openStages(ctx context.Context) error {
 		Dir: p.dir, Name: file.Name, Catalog: p.catalog, Raw: p.raw, Stream: streamName, Prefix: file.Delivery.Folder(),
 		Engine: p.engine, Dialect: quality.DuckDB, Rules: file.Ruleset, Scope: file.Quality.Scope, Remove: removing(file), Events: p.ops, Clock: clock, Tidy: file.Tidy,
 	})
+	if write {
+		if err := p.openFlow(ctx); err != nil {
+			return err
+		}
+	}
 	if err := p.lake.CheckName(ctx); err != nil {
 		return err
 	}

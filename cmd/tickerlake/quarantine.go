@@ -115,7 +115,7 @@ has told since, is refused. Others that are named still go on.`,
 				if err != nil || !run {
 					return err
 				}
-				return a.run(ctx, p, false)
+				return a.run(ctx, p, mainWorkflow, false, p.starting)
 			})
 		},
 	}

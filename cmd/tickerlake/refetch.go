@@ -106,7 +106,7 @@ func (a *app) refetch(ctx context.Context, p *pipeline, names []string, w refetc
 			return err
 		}
 	}
-	if err := a.run(ctx, p, false); err != nil {
+	if err := a.run(ctx, p, mainWorkflow, false, p.starting); err != nil {
 		return errors.Join(append(errs, err)...)
 	}
 	waits, err := p.catalog.Waits(ctx)

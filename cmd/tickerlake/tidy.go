@@ -20,7 +20,7 @@ import (
 )
 
 // tidyWorkflow is the workflow that keeps the lake small.
-const tidyWorkflow = "tidy"
+const tidyWorkflow = flow.Tidy
 
 func (a *app) tidyCommand() *cobra.Command {
 	var dry bool
@@ -76,16 +76,8 @@ func (a *app) tidy(ctx context.Context, p *pipeline, dry bool) error {
 // tidy runs the workflow tidy and waits for its end. One that was cut off is finished
 // first.
 func (p *pipeline) tidy(ctx context.Context, dry bool, progress func(flow.Progress)) (tidied, error) {
-	engine, err := p.flowEngine(ctx, progress)
-	if err != nil {
-		return tidied{}, err
-	}
-	store, err := flow.NewStore(ctx, p.catalog.DB())
-	if err != nil {
-		return tidied{}, err
-	}
 	o := lake.TidyOptions{Dry: dry}
-	runs, err := store.Runs(ctx, mainWorkflow, 1)
+	runs, err := p.runs.Runs(ctx, mainWorkflow, 1)
 	if err != nil {
 		return tidied{}, err
 	}
@@ -105,12 +97,12 @@ func (p *pipeline) tidy(ctx context.Context, dry bool, progress func(flow.Progre
 		}
 		return tidied{DryRun: true, TidyReport: t.Report()}, nil
 	}
-	work := flow.Workflow{Name: tidyWorkflow}
+	work := flow.Workflow{Name: tidyWorkflow, Whole: true}
 	for _, j := range jobs {
 		work.Jobs = append(work.Jobs, flow.NewJob(j.name, func(ctx context.Context, r *flow.Run) error { return j.do(ctx, r) }))
 	}
 	for {
-		result, err := engine.Run(ctx, work)
+		result, err := p.flow.Start(ctx, work, flow.Start{Progress: progress})
 		p.countRun(result)
 		err = errors.Join(err, p.ops.flush(context.WithoutCancel(ctx)))
 		if err != nil || !result.Resumed {

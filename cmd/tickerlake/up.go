@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tickerlake/tickerlake"
+	"github.com/tickerlake/tickerlake/flow"
 	"github.com/tickerlake/tickerlake/serve"
 )
 
@@ -78,7 +79,7 @@ func (a *app) up(cmd *cobra.Command, w upWish) error {
 		return err
 	}
 	p.drain = w.stopTimeout / 3 // two streams, and a rest for all else
-	d := &daemon{app: a, lake: p, tell: tell, print: fingerprint(file.Path), due: make(chan struct{}, 1)}
+	d := &daemon{app: a, lake: p, tell: tell, print: fingerprint(file.Path)}
 	ctx := cmd.Context()
 	ended := make(chan error, 1)
 	go func() { ended <- d.keep(ctx, w.listen) }()
@@ -104,7 +105,8 @@ type daemon struct {
 	app  *app
 	lake *pipeline
 	tell *teller
-	due  chan struct{} // something was delivered that no run has worked on
+	// workflows starts them when their triggers fire.
+	workflows *flow.Scheduler
 	// print identifies the pipeline file as it was at the start.
 	print string
 	why   atomic.Pointer[[]string]
@@ -148,6 +150,7 @@ func (d *daemon) keep(ctx context.Context, listen string) (err error) {
 	if err := p.openStages(ctx); err != nil {
 		return err
 	}
+	d.openWorkflows()
 	p.onDeliver = d.arrived
 	return d.work(ctx, socket, address, closeAll)
 }
@@ -167,14 +170,9 @@ func (d *daemon) work(ctx context.Context, socket net.Listener, address string, 
 		}
 		part("source "+name, func(ctx context.Context) error { return d.collect(ctx, name) })
 	}
-	part("workflow", d.runWhenDue)
+	part("workflows", d.workflows.Serve)
 	part("socket", func(ctx context.Context) error { return serve.Commands(ctx, socket, d.carryOut) })
 	d.notReady()
-	if left, err := d.lake.unfinished(ctx); err != nil {
-		d.tell.problem(ctx, "failed", "looking for work that was left", err)
-	} else if left {
-		d.wake()
-	}
 	<-ctx.Done()
 	d.notReady("stopping")
 	d.tell.event(context.WithoutCancel(ctx), "stopping", "", "what is acknowledged is delivered, a run under way is parked")
@@ -213,17 +211,12 @@ func (d *daemon) notReady(why ...string) { d.why.Store(&why) }
 // arrived is told of each raw object.
 func (d *daemon) arrived(o tickerlake.Object) {
 	d.tell.event(context.Background(), "delivered", o.Key, plural(o.Records, "record")+", "+sizeText(o.Size), "key", o.Key, "records", o.Records, "size", o.Size)
-	d.wake()
+	if err := d.workflows.Delivered(context.Background(), 1); err != nil {
+		d.tell.problem(context.Background(), "failed", o.Key, err, "key", o.Key) // the next start counts it
+	}
 }
 
 // handler is the endpoint.
 func (d *daemon) handler() http.Handler {
 	return serve.Handler(serve.Options{Ready: func() []string { return *d.why.Load() }, Metrics: d.metricsHandler()})
-}
-
-func (d *daemon) wake() {
-	select {
-	case d.due <- struct{}{}:
-	default:
-	}
 }

@@ -12,62 +12,42 @@ import (
 	"github.com/tickerlake/tickerlake/flow"
 )
 
-// batchWindow is how long deliveries are gathered before a run begins.
-const batchWindow = time.Second
-
-// runWhenDue runs the main workflow when something was delivered, until ctx is done.
-func (d *daemon) runWhenDue(ctx context.Context) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-d.due:
-		}
-		if err := d.lake.pace.Sleep(ctx, batchWindow); err != nil {
-			return nil
-		}
-		select {
-		case <-d.due: // came within the window: the run has it
-		default:
-		}
-		d.runOnce(ctx)
-	}
+// openWorkflows makes the scheduler of the workflows.
+func (d *daemon) openWorkflows() {
+	p := d.lake
+	d.workflows = flow.NewScheduler(flow.SchedulerOptions{
+		Engine: p.flow, Workflows: p.file.Workflows, Run: d.runOnce, Pace: p.pace,
+		Pending: func(ctx context.Context) (int, error) {
+			waiting, err := p.catalog.Objects(ctx, catalog.Waiting)
+			return len(waiting), err
+		},
+	})
 }
 
-// unfinished reports whether an earlier process has left work: objects that wait for a
-// run, or a run that was cut off.
-func (p *pipeline) unfinished(ctx context.Context) (bool, error) {
-	waiting, err := p.catalog.Objects(ctx, catalog.Waiting)
-	if err != nil || len(waiting) > 0 {
-		return len(waiting) > 0, err
+// runOnce runs a workflow, main in its turn, and tells of it. Of what fails in main, what
+// was delivered is tried again with what comes next.
+func (d *daemon) runOnce(ctx context.Context, name string, how flow.Start) error {
+	if name == mainWorkflow {
+		if err := d.lake.writer.take(ctx, nil); err != nil {
+			return err
+		}
+		defer d.lake.writer.give()
 	}
-	store, err := flow.NewStore(ctx, p.catalog.DB())
-	if err != nil {
-		return false, err
-	}
-	runs, err := store.Runs(ctx, mainWorkflow, 1)
-	return len(runs) > 0 && runs[0].State == flow.RunRunning, err
-}
-
-// runOnce runs the workflow and tells of it. What fails is tried again with what comes
-// next.
-func (d *daemon) runOnce(ctx context.Context) {
-	if d.lake.writer.take(ctx, nil) != nil {
-		return
-	}
-	defer d.lake.writer.give()
-	result, err := d.lake.runWorkflow(ctx, false, d.published, func(flow.Progress) {})
+	result, err := d.lake.runWorkflow(ctx, name, false, d.lake.starting(how), d.published)
 	switch {
-	case ctx.Err() != nil:
+	case ctx.Err() != nil || result.ID == "":
 	case err != nil:
-		d.tell.problem(ctx, "failed", "run "+result.ID, err, "run", result.ID)
+		d.tell.problem(ctx, "failed", "run "+result.ID, err, "run", result.ID, "workflow", name)
 	default:
 		d.published(result)
 		if c := result.Counts; c.Inserted+c.Replaced+c.Removed > 0 {
 			d.tellFreshness(ctx)
 		}
-		d.tidyIfDue(ctx)
+		if name == mainWorkflow {
+			d.tidyIfDue(ctx)
+		}
 	}
+	return err
 }
 
 // published tells of a run that has succeeded.
