@@ -150,6 +150,9 @@ type server struct {
 	refused  *firing   // to be noted without a run
 	rest     time.Time // no start before this time of the machine's clock
 	backoff  time.Duration
+	// window is the begin of a batch window, by the engine's clock, closes its end by the
+	// machine's: who sets a clock does not hold a window open.
+	window, closes time.Time
 }
 
 type finished struct {
@@ -236,7 +239,14 @@ func (v *server) due(s triggerState, now time.Time) (time.Time, bool) {
 		case s.events >= *v.trigger.BatchSize || s.since.After(now): // or the clock was set back
 			return now, true
 		}
-		return s.since.Add(time.Duration(*v.trigger.BatchWindow)), true
+		end := s.since.Add(time.Duration(*v.trigger.BatchWindow))
+		if !v.window.Equal(s.since) {
+			v.window, v.closes = s.since, time.Now().Add(v.o.Pace.Real(end.Sub(now)))
+		}
+		if !time.Now().Before(v.closes) {
+			return now, true
+		}
+		return end, true
 	}
 	return time.Time{}, false
 }
@@ -296,7 +306,7 @@ func (v *server) wait(ctx context.Context, until time.Time) {
 		var step <-chan time.Time
 		if !until.IsZero() {
 			left := until.Sub(v.o.Engine.o.Clock())
-			if left <= 0 {
+			if left <= 0 || v.trigger.Type == Event && !time.Now().Before(v.closes) {
 				return
 			}
 			step = time.After(min(max(v.o.Pace.Real(left), time.Millisecond), time.Second))
