@@ -150,6 +150,7 @@ func sum(a, b tickerlake.Counts, sign int64) tickerlake.Counts {
 	a.Superseded += sign * b.Superseded
 	a.Quarantined += sign * b.Quarantined
 	a.NotFinal += sign * b.NotFinal
+	a.Waiting += sign * b.Waiting
 	a.Withdrawn += sign * b.Withdrawn
 	a.Removed += sign * b.Removed
 	return a

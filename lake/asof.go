@@ -27,6 +27,10 @@ func (l *Lake) ViewsAsOf(ctx context.Context, t time.Time) ([]View, error) {
 		case revisions >= 0:
 			v.AsOf, v.Revisions, v.Rows, v.data = t, views[revisions].Files, -1, nil
 			v.Damage = cmp.Or(v.Damage, views[revisions].Damage)
+		case v.derived && v.Damage == nil:
+			if *v, err = l.derivedAsOf(ctx, *v, t); err != nil {
+				return nil, err
+			}
 		case v.Name == latestName:
 			v.Refused = "the table of unfinished bars has no history: ask for it without a past moment"
 		}

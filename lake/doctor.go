@@ -63,6 +63,8 @@ type doctor struct {
 	quiet  bool
 	found  []Finding
 	broken map[string]bool // tables whose main has a file that is damaged
+	// derived are the tables of jobs.
+	derived map[string]bool
 	// missing counts the series of tables that catalog.db does not have, unread has what
 	// was found of metadata that cannot be read; apart are tables of which catalog.db and
 	// state.db tell different times.
@@ -86,7 +88,7 @@ type Examination struct {
 // what state.db says of series and revisions with the rows of prod. It changes nothing.
 // A run that publishes meanwhile is not taken for damage.
 func (l *Lake) Examine(ctx context.Context, e Examination) ([]Finding, error) {
-	d := &doctor{Lake: l, deep: e.Deep, quiet: e.Quiet, broken: map[string]bool{}, missing: map[string]int{}, unread: map[string]Finding{}, apart: map[string]bool{}}
+	d := &doctor{Lake: l, deep: e.Deep, quiet: e.Quiet, broken: map[string]bool{}, derived: map[string]bool{}, missing: map[string]int{}, unread: map[string]Finding{}, apart: map[string]bool{}}
 	ages := func(ctx context.Context) error { return d.ages(ctx, e.Changed) }
 	for _, step := range []func(context.Context) error{d.databases, d.tables, ages, d.latest, d.objects, d.events, d.rows} {
 		if err := step(ctx); err != nil {

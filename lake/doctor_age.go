@@ -32,10 +32,13 @@ func (d *doctor) ages(ctx context.Context, changed string) error {
 		if errors.Is(err, tickerlake.Damaged) {
 			continue
 		}
-		if err == nil {
-			chains[name], err = d.chain(ctx, t)
-		}
 		if err != nil {
+			return err
+		}
+		if derived(t) {
+			continue // state.db knows nothing of it
+		}
+		if chains[name], err = d.chain(ctx, t); err != nil {
 			return err
 		}
 	}

@@ -30,7 +30,7 @@ func (d *doctor) rows(ctx context.Context) error {
 		return err
 	}
 	for _, name := range names {
-		if strings.HasSuffix(name, revisionsSuffix) || d.broken[name] {
+		if strings.HasSuffix(name, revisionsSuffix) || d.broken[name] || d.derived[name] {
 			continue
 		}
 		if !d.apart[name] {

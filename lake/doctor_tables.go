@@ -40,6 +40,7 @@ func (d *doctor) table(ctx context.Context, name string) error {
 	case err != nil:
 		return err
 	}
+	d.derived[name] = derived(t)
 	x := &examined{doctor: d, name: name, table: t, states: map[string]error{}}
 	if x.io, err = t.FS(ctx); err != nil {
 		return err
@@ -193,8 +194,13 @@ func (x *examined) lookAt(ctx context.Context, df iceberg.DataFile) error {
 		return nil
 	}
 	columns := BarColumns
-	if strings.HasSuffix(x.name, revisionsSuffix) {
+	switch {
+	case strings.HasSuffix(x.name, revisionsSuffix):
 		columns = RevisionColumns
+	case derived(x.table):
+		if columns, err = columnsOf(x.table); err != nil {
+			return err
+		}
 	}
 	v := View{Columns: columns, Files: []string{path}}
 	if err := x.readAll(ctx, v); err != nil {

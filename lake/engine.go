@@ -16,8 +16,7 @@ type Engine interface {
 	// Merge compares the clean rows of one partition with the files of its table
 	// and writes the files that the candidate needs.
 	Merge(ctx context.Context, task MergeTask) (MergeResult, error)
-	// Write writes the rows of a SELECT to one Parquet file, sorted by symbol and ts,
-	// and returns their number.
+	// Write writes the rows of a SELECT to one Parquet file and returns their number.
 	Write(ctx context.Context, task WriteTask) (int64, error)
 	// Relation is the SQL text that stands for the rows of Parquet files, or, with
 	// columns, for the documents of NDJSON files.
@@ -186,10 +185,12 @@ type Withdrawal struct {
 	Removed   bool      `json:"removed"`
 }
 
-// A WriteTask is the writing of one Parquet file.
+// A WriteTask is the writing of one Parquet file, whose rows are sorted by symbol and ts.
 type WriteTask struct {
 	// Select gives rows with the columns of Columns, in their order.
 	Select  string
 	Columns []Column // those with an ID get it as their field id
 	File    string
+	// Unsorted leaves the rows in the order in which they come.
+	Unsorted bool
 }

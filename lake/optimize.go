@@ -238,12 +238,12 @@ func (b *builder) table(ctx context.Context, parts []Part, progress func(tickerl
 	b.out.Counts = add(b.out.Counts, withdrawn(b.out.Withdrawn))
 	fault.Point("optimize.written")
 	if len(b.revise) > 0 {
-		if b.out.Revisions, err = l.stage(ctx, b.name+revisionsSuffix, b.run, nil, b.revise); err != nil {
+		if b.out.Revisions, err = l.stage(ctx, b.name+revisionsSuffix, b.run, nil, nil, b.revise); err != nil {
 			return b.out, err
 		}
 	}
 	if len(b.remove)+len(b.add) > 0 {
-		if b.out.Snapshot, err = l.stage(ctx, b.name, b.run, b.remove, b.add); err != nil {
+		if b.out.Snapshot, err = l.stage(ctx, b.name, b.run, nil, b.remove, b.add); err != nil {
 			return b.out, err
 		}
 	}

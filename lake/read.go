@@ -47,9 +47,11 @@ type View struct {
 	// Damage is why the table cannot be read, nil if it can. Its files are unknown then.
 	Damage error `json:"-"`
 
-	// data are the files of an Iceberg table, and run is the run that made its snapshot.
+	// data are the files of a table of bars, and run is the run that made its snapshot.
 	data []file
 	run  string
+	// derived is true for a table of a job.
+	derived bool
 }
 
 // Readable fails with Damaged if the table cannot be read, or a file of it is not what
@@ -126,6 +128,11 @@ func (l *Lake) tableView(ctx context.Context, name, ref string) (View, error) {
 	if err != nil {
 		return v, err
 	}
+	if v.derived = derived(t); v.derived {
+		if v.Columns, err = columnsOf(t); err != nil {
+			return v, err
+		}
+	}
 	if s := t.SnapshotByName(ref); s != nil {
 		v.Snapshot, v.Updated = s.SnapshotID, time.UnixMilli(s.TimestampMs).UTC()
 		if s.Summary != nil {
@@ -140,7 +147,9 @@ func (l *Lake) tableView(ctx context.Context, name, ref string) (View, error) {
 		v.Rows += f.rows
 		v.Bytes += f.bytes
 	}
-	v.data = files
+	if !v.derived {
+		v.data = files
+	}
 	v.Files, err = l.local(files)
 	return v, err
 }

@@ -64,6 +64,12 @@ func (l *Lake) Rollback(ctx context.Context, name string, snapshot int64) (Rolle
 	if done.To.Current {
 		return done, nil
 	}
+	if t, err := l.Catalog.LoadTable(ctx, l.prod(), name); err != nil || derived(t) {
+		if err == nil {
+			err = l.rollbackDerived(ctx, done, name)
+		}
+		return done, err
+	}
 	revisions, whole, err := l.revisionsOf(ctx, name)
 	if err != nil {
 		return done, err
@@ -93,6 +99,17 @@ func (l *Lake) Rollback(ctx context.Context, name string, snapshot int64) (Rolle
 	fault.Point("rollback.decided")
 	done.Held, done.Paused = append(done.Held, r.Held...), append(done.Paused, r.Sources()...)
 	return done, l.finishRollback(ctx, r)
+}
+
+// rollbackDerived takes a table of a job back: no raw object has fed it, nothing is held.
+func (l *Lake) rollbackDerived(ctx context.Context, r RolledBack, name string) error {
+	started := l.now()
+	if err := l.moveMain(ctx, name, &r.From.ID, &r.To.ID); err != nil {
+		return err
+	}
+	return l.Events.Emit(ctx, "runs", tickerlake.RunEvent{
+		ID: rollbackID(name, started), Workflow: "rollback", Trigger: "ON_DEMAND", State: "COMPLETED", Started: started, Ended: l.now(), At: l.now(),
+	})
 }
 
 // rollbackID is the id of a rollback in ops.runs: of two tables at one moment there are two.

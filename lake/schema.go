@@ -1,6 +1,8 @@
 package lake
 
 import (
+	"fmt"
+
 	"github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/table"
 
@@ -10,7 +12,7 @@ import (
 // A Column is a column of a table: its name, its SQL type and its Iceberg field id.
 type Column struct {
 	Name string
-	Type string // VARCHAR, DOUBLE, BOOLEAN, TIMESTAMP (UTC)
+	Type string // VARCHAR, DOUBLE, BOOLEAN, TIMESTAMP (UTC); of derived tables also what icebergType knows
 	ID   int
 }
 
@@ -42,15 +44,52 @@ func names(columns []Column) []string {
 }
 
 func icebergSchema(columns []Column) *iceberg.Schema {
-	types := map[string]iceberg.Type{
-		"VARCHAR": iceberg.PrimitiveTypes.String, "DOUBLE": iceberg.PrimitiveTypes.Float64,
-		"BOOLEAN": iceberg.PrimitiveTypes.Bool, "TIMESTAMP": iceberg.PrimitiveTypes.Timestamp,
-	}
 	fields := make([]iceberg.NestedField, len(columns))
 	for i, c := range columns {
-		fields[i] = iceberg.NestedField{ID: c.ID, Name: c.Name, Type: types[c.Type]}
+		kind, _ := icebergType(c.Type)
+		fields[i] = iceberg.NestedField{ID: c.ID, Name: c.Name, Type: kind}
 	}
 	return iceberg.NewSchema(0, fields...)
+}
+
+// icebergTypes are the types of columns, by SQL type; decimals are made of their text.
+var icebergTypes = map[string]iceberg.Type{
+	"VARCHAR": iceberg.PrimitiveTypes.String, "DOUBLE": iceberg.PrimitiveTypes.Float64,
+	"BOOLEAN": iceberg.PrimitiveTypes.Bool, "TIMESTAMP": iceberg.PrimitiveTypes.Timestamp,
+	"INTEGER": iceberg.PrimitiveTypes.Int32, "BIGINT": iceberg.PrimitiveTypes.Int64, "FLOAT": iceberg.PrimitiveTypes.Float32,
+	"DATE": iceberg.PrimitiveTypes.Date, "TIME": iceberg.PrimitiveTypes.Time, "BLOB": iceberg.PrimitiveTypes.Binary,
+	"TIMESTAMP WITH TIME ZONE": iceberg.PrimitiveTypes.TimestampTz,
+}
+
+func icebergType(sql string) (kind iceberg.Type, ok bool) {
+	var precision, scale int
+	if n, err := fmt.Sscanf(sql, "DECIMAL(%d,%d)", &precision, &scale); err == nil && n == 2 {
+		return iceberg.DecimalTypeOf(precision, scale), true
+	}
+	kind, ok = icebergTypes[sql]
+	return kind, ok
+}
+
+// columnsOf are the columns of an Iceberg table. It fails if one is of a type that the
+// lake does not write, since its values could not be kept for sure.
+func columnsOf(t *table.Table) ([]Column, error) {
+	var out []Column
+	for _, f := range t.Schema().Fields() {
+		sql := ""
+		if d, ok := f.Type.(iceberg.DecimalType); ok {
+			sql = fmt.Sprintf("DECIMAL(%d,%d)", d.Precision(), d.Scale())
+		}
+		for name, kind := range icebergTypes {
+			if kind.Equals(f.Type) {
+				sql = name
+			}
+		}
+		if sql == "" {
+			return nil, tickerlake.Errorf(tickerlake.Invalid, "lake.columnsOf", t.Identifier()[1]+"."+f.Name, "a column of type %s is not known", f.Type)
+		}
+		out = append(out, Column{Name: f.Name, Type: sql, ID: f.ID})
+	}
+	return out, nil
 }
 
 // partitioned says how bars of an interval are partitioned: daily ones by year,

@@ -62,6 +62,12 @@ func (l *Lake) Snapshots(ctx context.Context, name string) ([]Snapshot, error) {
 		}
 		return out, nil
 	}
+	if derived(t) {
+		for i := range out[1:] {
+			out[i+1].Target = true
+		}
+		return out, nil
+	}
 	revisions, whole, err := l.revisionsOf(ctx, name)
 	if err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -89,6 +90,11 @@ func plan(ctx context.Context, t *table.Table, ref string) ([]file, error) {
 	if err != nil {
 		return nil, err
 	}
+	return planned(ctx, t, scan)
+}
+
+// planned lists the files of a scan.
+func planned(ctx context.Context, t *table.Table, scan *table.Scan) ([]file, error) {
 	tasks, err := scan.PlanFiles(ctx)
 	if err != nil {
 		if ctx.Err() == nil && tickerlake.CodeOf(err) == tickerlake.Internal {
@@ -98,9 +104,13 @@ func plan(ctx context.Context, t *table.Table, ref string) ([]file, error) {
 		return nil, err
 	}
 	spec := t.Spec()
-	daily := spec.Field(0).Transform == iceberg.YearTransform{}
+	daily := spec.NumFields() > 0 && spec.Field(0).Transform == iceberg.YearTransform{}
 	out := make([]file, 0, len(tasks))
 	for _, task := range tasks {
+		if spec.NumFields() == 0 {
+			out = append(out, file{location: task.File.FilePath(), partition: derivedPartition, rows: task.File.Count(), bytes: task.File.FileSizeBytes()})
+			continue
+		}
 		f, err := describe(task.File, daily)
 		if err != nil {
 			return nil, tickerlake.Errorf(tickerlake.Damaged, "lake.plan", task.File.FilePath(), "%w", err)
@@ -176,8 +186,9 @@ func (l *Lake) dropCandidates(ctx context.Context, t *table.Table) error {
 }
 
 // stage makes a candidate of a table: main without the files in remove and with
-// those in add, as the branch of the run. It returns the candidate's snapshot.
-func (l *Lake) stage(ctx context.Context, name, run string, remove, add []string) (int64, error) {
+// those in add, as the branch of the run. It returns the candidate's snapshot, which has
+// the run and props as its properties.
+func (l *Lake) stage(ctx context.Context, name, run string, props iceberg.Properties, remove, add []string) (int64, error) {
 	branch := branchOf(run)
 	t, err := l.Catalog.LoadTable(ctx, l.prod(), name)
 	if err != nil {
@@ -197,7 +208,11 @@ func (l *Lake) stage(ctx context.Context, name, run string, remove, add []string
 	if err != nil {
 		return 0, err
 	}
-	props := iceberg.Properties{runProperty: run}
+	props = maps.Clone(props)
+	if props == nil {
+		props = iceberg.Properties{}
+	}
+	props[runProperty] = run
 	if len(remove) == 0 {
 		// The names carry the run: the files cannot be there already.
 		err = txn.AddFiles(ctx, add, props, true)

@@ -134,6 +134,7 @@ type compactor struct {
 	name     string
 	line     *TidyTable
 	columns  []Column
+	derived  bool
 	progress func(part float64)
 }
 
@@ -152,6 +153,9 @@ func (c *compactor) table(ctx context.Context) error {
 	}
 	c.line.FilesBefore, c.line.FilesAfter = int64(len(files)), int64(len(files))
 	groups := compaction(files, int64(c.config.FileMB)<<20)
+	if c.derived = derived(t); c.derived { // no column of theirs is known to part the rows by
+		groups = slices.DeleteFunc(groups, func(g group) bool { return len(g.files) == 1 })
+	}
 	var total, done int64
 	for _, g := range groups {
 		_, bytes := g.sum()
@@ -181,21 +185,6 @@ func (c *compactor) table(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// columnsOf are the columns of an Iceberg table. It fails if one is of a type that the
-// lake does not write, since its values could not be kept for sure.
-func columnsOf(t *table.Table) ([]Column, error) {
-	types := map[string]string{"string": "VARCHAR", "double": "DOUBLE", "boolean": "BOOLEAN", "timestamp": "TIMESTAMP"}
-	var out []Column
-	for _, f := range t.Schema().Fields() {
-		sql, ok := types[f.Type.String()]
-		if !ok {
-			return nil, tickerlake.Errorf(tickerlake.Invalid, "lake.columnsOf", t.Identifier()[1]+"."+f.Name, "a column of type %s is not known", f.Type)
-		}
-		out = append(out, Column{Name: f.Name, Type: sql, ID: f.ID})
-	}
-	return out, nil
 }
 
 // rewrite writes the files that take the place of those of the groups and commits them,
@@ -291,7 +280,7 @@ func (c *compactor) group(ctx context.Context, g group, location func(n int) str
 		if err != nil {
 			return nil, err
 		}
-		if _, err := l.Engine.Write(ctx, WriteTask{Select: source + where, Columns: c.columns, File: file}); err != nil {
+		if _, err := l.Engine.Write(ctx, WriteTask{Select: source + where, Columns: c.columns, File: file, Unsorted: c.derived}); err != nil {
 			return nil, err
 		}
 		if err := l.files.Sync(out[i]); err != nil {

@@ -154,6 +154,9 @@ func (t *Tidy) expire(ctx context.Context, run Run, name string, publications ma
 			}
 		}
 	}
+	if derived(ice) {
+		out = retained{} // it shows no publication
+	}
 	if len(e.updates) == 0 || t.o.Dry {
 		return out, nil
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"os"
+	"path/filepath"
 
 	"github.com/tickerlake/tickerlake/flow"
 	"github.com/tickerlake/tickerlake/watch"
@@ -21,6 +23,16 @@ func (p *pipeline) openFlow(ctx context.Context) error {
 	}
 	var secrets watch.Secrets
 	secrets.Add(p.file.Secrets...)
+	// The lock is held: those that are left are of a process that was killed.
+	left, err := filepath.Glob(filepath.Join(p.dir, "tmp", jobRows))
+	if err != nil {
+		return err
+	}
+	for _, path := range left {
+		if err := os.Remove(path); err != nil {
+			return diskError("open the lake", path, err)
+		}
+	}
 	p.runs = store
 	p.flow, err = flow.New(p.file.Workflow, flow.Options{
 		Store: store, Clock: p.clock, Log: p.log, LogDir: p.runLogs(), Events: p.ops,
