@@ -293,7 +293,7 @@ func (x *execution) attempt(ctx context.Context, job Job, j *JobResult) error {
 	if err != nil {
 		fraction = -1
 	}
-	run.tell(j.State, fraction, run.Counts(), err)
+	run.tell(j.State, fraction, run.part(), err)
 	if err := x.o.Store.putJob(durable, x.result.ID, *j, x.jobEvent(j)); err != nil {
 		return err
 	}

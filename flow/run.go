@@ -156,6 +156,18 @@ func sum(a, b tickerlake.Counts, sign int64) tickerlake.Counts {
 	return a
 }
 
+// part is what the job has contributed to the counts of the run; those of the run, if it
+// does not contribute.
+func (r *Run) part() (c tickerlake.Counts) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	text, ok := r.properties[countsProperty+r.job]
+	if !ok || json.Unmarshal([]byte(text), &c) != nil {
+		return r.counts
+	}
+	return c
+}
+
 // Report tells whoever watches how far the job is: fraction is 0 to 1, negative if it
 // is unknown; counts is what the live line shows until the next report.
 func (r *Run) Report(fraction float64, counts tickerlake.Counts) {

@@ -85,6 +85,9 @@ func (a *app) checkFlags(cmd *cobra.Command, task checkTask) error {
 
 func (a *app) check(ctx context.Context, p *pipeline, task checkTask) error {
 	rules := p.file.Ruleset
+	if job, ok := p.jobOf(task.table); ok {
+		rules = p.file.JobRules[job]
+	}
 	if task.file != "" {
 		text, err := os.ReadFile(task.file)
 		if err != nil {
@@ -97,6 +100,9 @@ func (a *app) check(ctx context.Context, p *pipeline, task checkTask) error {
 	v, err := p.view(ctx, task.table)
 	if err != nil {
 		return err
+	}
+	if rules == nil {
+		return tickerlake.Errorf(tickerlake.Invalid, "check", v.Database+"."+v.Name, "the job that writes it has no rules: name a file with --rules, or give the job some")
 	}
 	if task.rule != "" {
 		return a.listRows(ctx, p, v, rules, task)

@@ -90,7 +90,7 @@ passed, 4 a source failed.`,
 	root.PersistentFlags().StringVar(&a.logLevel, "log-level", "warn", "debug, info, warn or error")
 	root.PersistentFlags().BoolVar(&a.json, "json", false, "print the result as JSON")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return wrongUse(cmd, err) })
-	root.AddCommand(a.fetchCommand(), a.refetchCommand(), a.importCommand(), a.runCommand(), a.tidyCommand(), a.rollbackCommand(), a.quarantineCommand(), a.redriveCommand(), a.doctorCommand())
+	root.AddCommand(a.fetchCommand(), a.refetchCommand(), a.importCommand(), a.runCommand(), a.cancelCommand(), a.tidyCommand(), a.rollbackCommand(), a.quarantineCommand(), a.redriveCommand(), a.doctorCommand())
 	if a.daemon == nil { // nothing else has to be done by who holds the lake
 		root.AddCommand(a.initCommand(), a.validateCommand(), a.upCommand(), a.serviceCommand(), a.backupCommand(), a.restoreCommand(), a.queryCommand(), a.exportCommand(), a.tablesCommand(), a.describeCommand(),
 			a.checkCommand(), a.snapshotsCommand(), a.statusCommand(), a.scheduleCommand(), a.simulateCommand(), a.versionCommand())

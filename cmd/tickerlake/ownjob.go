@@ -5,7 +5,9 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 
+	"github.com/tickerlake/tickerlake"
 	"github.com/tickerlake/tickerlake/duck"
 	"github.com/tickerlake/tickerlake/flow"
 	"github.com/tickerlake/tickerlake/lake"
@@ -24,7 +26,7 @@ func (p *pipeline) ownJob(workflow, name string, c flow.JobConfig) flow.Job {
 			return err
 		}
 		defer func() { err = errors.Join(err, os.Remove(rows)) }()
-		run.Report(-1, run.Counts())
+		run.Report(-1, tickerlake.Counts{})
 		if err := p.writer.take(ctx, nil); err != nil {
 			return err
 		}
@@ -38,6 +40,19 @@ func (p *pipeline) ownJob(workflow, name string, c flow.JobConfig) flow.Job {
 		}
 		return run.Contribute(ctx, counts)
 	})
+}
+
+// jobOf is the job, workflow.job, that writes a table.
+func (p *pipeline) jobOf(table string) (string, bool) {
+	table = strings.TrimPrefix(table, p.lake.Database("prod")+".")
+	for workflow, d := range p.file.Workflows {
+		for name, c := range d.Jobs {
+			if c.Table == table {
+				return workflow + "." + name, true
+			}
+		}
+	}
+	return "", false
 }
 
 // answerInto writes what a statement gives to a Parquet file, whose path it returns. The

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -99,9 +100,15 @@ func (p *pipeline) status(ctx context.Context) (status, error) {
 	if err != nil {
 		return s, err
 	}
-	if s.Runs, err = store.Runs(ctx, mainWorkflow, statusRuns); err != nil {
-		return s, err
+	for _, name := range p.file.Workflows.Names() {
+		runs, err := store.Runs(ctx, name, statusRuns)
+		if err != nil {
+			return s, err
+		}
+		s.Runs = append(s.Runs, runs...)
 	}
+	slices.SortStableFunc(s.Runs, func(a, b flow.RunResult) int { return b.Started.Compare(a.Started) })
+	s.Runs = s.Runs[:min(len(s.Runs), statusRuns)]
 	s.Disk = p.diskUse()
 	return s, nil
 }
@@ -169,7 +176,7 @@ func (a *app) printStatus(p *pipeline, s status) error {
 			rows = append(rows, []string{fmt.Sprintf("and %d more (--json lists all)", more)})
 		}
 	}
-	rows = append(rows, nil, []string{"RUN", "STATE", "STARTED (UTC)", "TOOK", "ROWS OR ERROR"})
+	rows = append(rows, nil, []string{"RUN", "WORKFLOW", "STATE", "STARTED (UTC)", "TOOK", "ROWS OR ERROR"})
 	for _, r := range s.Runs {
 		took := "-"
 		if !r.Ended.IsZero() {
@@ -179,7 +186,7 @@ func (a *app) printStatus(p *pipeline, s status) error {
 		if r.Error != "" {
 			what = r.Error // what it had done is undone
 		}
-		rows = append(rows, []string{r.ID, string(r.State), timeText(r.Started), took, what})
+		rows = append(rows, []string{r.ID, r.Workflow, string(r.State), timeText(r.Started), took, what})
 	}
 	rows = append(rows, nil, []string{"DISK", "SIZE", "FILES"})
 	for _, d := range s.Disk {

@@ -62,7 +62,7 @@ var elsewhere = map[string]string{
 // TestKillsAreComplete finds the fault points in the source.
 func TestKillsAreComplete(t *testing.T) {
 	call := regexp.MustCompile(`fault\.Point\("([^"]+)"\)`)
-	all := slices.Concat(kills, rollbackKills, importKills, tidyKills, quarantineKills, backupKills, redriveKills)
+	all := slices.Concat(kills, rollbackKills, importKills, tidyKills, quarantineKills, backupKills, redriveKills, workflowKills)
 	var found []string
 	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
 		if err != nil {

@@ -23,7 +23,7 @@ var lakeCommands = map[string][]string{
 	"fetch": nil, "run": nil, "tables": nil, "status": nil, "check": nil,
 	"query": {"SELECT 1"}, "describe": {"bars_1d"}, "snapshots": {"bars_1d"}, "rollback": {"bars_1d", "1"},
 	"tidy": nil, "doctor": nil, "quarantine": {"list"}, "export": {"bars_1d", "-f", "csv"},
-	"import": {"tickerlake.yaml", "--interval", "1d"}, "up": nil, "backup": {"copy"}, "redrive": nil, "refetch": {"AAPL"},
+	"import": {"tickerlake.yaml", "--interval", "1d"}, "up": nil, "backup": {"copy"}, "redrive": nil, "refetch": {"AAPL"}, "cancel": {"20261125t101500-000"},
 }
 
 // commands gives the arguments of every command that opens the lake.
