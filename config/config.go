@@ -52,6 +52,8 @@ type Config struct {
 	Workflow flow.Config `yaml:"workflow"`
 	// Workflows are jobs of one's own and what starts them, by name; main is built in.
 	Workflows flow.Definitions `yaml:"workflows"`
+	// Alarms are what a lake that is up watches itself for.
+	Alarms Alarms `yaml:"alarms"`
 	// Tidy bounds what is kept.
 	Tidy lake.Config `yaml:"tidy"`
 	// Quality is what must hold of a table before it is published.
@@ -78,7 +80,7 @@ const (
 
 // Defaults is a file that says nothing.
 func Defaults() Config {
-	c := Config{Lake: DefaultLake, Listen: DefaultListen, Clock: Clock{Speed: 1}, Delivery: deliver.Defaults(), Workflow: flow.Defaults(), Tidy: lake.Defaults()}
+	c := Config{Lake: DefaultLake, Listen: DefaultListen, Clock: Clock{Speed: 1}, Delivery: deliver.Defaults(), Workflow: flow.Defaults(), Alarms: DefaultAlarms(), Tidy: lake.Defaults()}
 	c.Delivery.Prefix = DefaultPrefix
 	c.Quality.Rules, c.Quality.Scope = DefaultRules, quality.Table
 	return c

@@ -51,6 +51,7 @@ func (r *reader) read() {
 	r.stage("delivery", r.file.Delivery.Validate())
 	r.stage("workflow", r.file.Workflow.Validate())
 	r.checkWorkflows()
+	r.checkAlarms()
 	r.stage("tidy", r.file.Tidy.Validate())
 	r.checkRules()
 }

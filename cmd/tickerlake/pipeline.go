@@ -51,6 +51,8 @@ type pipeline struct {
 	drain  time.Duration // how long each stream may deliver on at the end; 0: its default
 	// onDeliver is told of each raw object of bars; nil: nobody is.
 	onDeliver func(tickerlake.Object)
+	// onRun is told that runs have ended; nil: nobody is.
+	onRun func()
 }
 
 // streamName is the stream of bars, which feeds raw.bars.

@@ -100,6 +100,9 @@ func (s *scrape) Collect(out chan<- prometheus.Metric) {
 	if err := s.ledger(ctx, e); err != nil {
 		e.fail("tickerlake_raw_objects", err)
 	}
+	if err := s.alarms(ctx, e); err != nil {
+		e.fail("tickerlake_alarm", err)
+	}
 	for _, use := range s.diskUse() {
 		e.gauge("tickerlake_disk_bytes", "Size of the lake's files, counted once a minute.", float64(use.Bytes), "what", use.What)
 		e.gauge("tickerlake_disk_files", "Number of the lake's files, counted once a minute.", float64(use.Files), "what", use.What)
@@ -163,6 +166,21 @@ func (s *scrape) ledger(ctx context.Context, e *exposition) error {
 		}
 	}
 	return nil
+}
+
+// alarms tells how they were when they were last looked at.
+func (s *scrape) alarms(ctx context.Context, e *exposition) error {
+	alarms, err := s.d.lake.catalog.Alarms(ctx)
+	for _, a := range alarms {
+		for _, state := range []catalog.AlarmState{catalog.AlarmOK, catalog.InAlarm, catalog.InsufficientState} {
+			is := 0.0
+			if a.State == state {
+				is = 1
+			}
+			e.gauge("tickerlake_alarm", "1 for the state that an alarm is in.", is, "alarm", a.Name, "state", string(state))
+		}
+	}
+	return err
 }
 
 // diskUse counts the files, not at each scrape.

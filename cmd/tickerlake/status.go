@@ -46,10 +46,12 @@ type status struct {
 	Paused []catalog.Pause      `json:"paused"`
 	// Waiting are the series of which nothing new is published before all of their history
 	// has come anew.
-	Waiting []catalog.Wait   `json:"waiting"`
-	Runs    []flow.RunResult `json:"runs"`
-	Disk    []diskUse        `json:"disk"`
-	Up      *lockHolder      `json:"up"` // null if no tickerlake up holds the lake
+	Waiting []catalog.Wait `json:"waiting"`
+	// Alarms are those of a lake that is up, or as they were when it last was.
+	Alarms []catalog.Alarm  `json:"alarms"`
+	Runs   []flow.RunResult `json:"runs"`
+	Disk   []diskUse        `json:"disk"`
+	Up     *lockHolder      `json:"up"` // null if no tickerlake up holds the lake
 }
 
 // A heldObject is a raw object that waits for tickerlake run --release.
@@ -94,6 +96,9 @@ func (p *pipeline) status(ctx context.Context) (status, error) {
 		return s, err
 	}
 	if s.Waiting, err = p.catalog.Waits(ctx); err != nil {
+		return s, err
+	}
+	if s.Alarms, err = p.catalog.Alarms(ctx); err != nil {
 		return s, err
 	}
 	store, err := flow.NewStore(ctx, p.catalog.DB())
@@ -174,6 +179,12 @@ func (a *app) printStatus(p *pipeline, s status) error {
 		}
 		if more := len(s.Waiting) - statusHeld; more > 0 {
 			rows = append(rows, []string{fmt.Sprintf("and %d more (--json lists all)", more)})
+		}
+	}
+	if len(s.Alarms) > 0 {
+		rows = append(rows, nil, []string{"ALARM", "STATE", "AGE", "REASON"})
+		for _, x := range s.Alarms {
+			rows = append(rows, []string{x.Name, string(x.State), ageText(now.Sub(x.Since)), x.Reason})
 		}
 	}
 	rows = append(rows, nil, []string{"RUN", "WORKFLOW", "STATE", "STARTED (UTC)", "TOOK", "ROWS OR ERROR"})

@@ -79,7 +79,7 @@ func (a *app) up(cmd *cobra.Command, w upWish) error {
 		return err
 	}
 	p.drain = w.stopTimeout / 3 // two streams, and a rest for all else
-	d := &daemon{app: a, lake: p, tell: tell, print: fingerprint(file.Path)}
+	d := &daemon{app: a, lake: p, tell: tell, looked: make(chan struct{}, 1), print: fingerprint(file.Path)}
 	ctx := cmd.Context()
 	ended := make(chan error, 1)
 	go func() { ended <- d.keep(ctx, w.listen) }()
@@ -107,6 +107,8 @@ type daemon struct {
 	tell *teller
 	// workflows starts them when their triggers fire.
 	workflows *flow.Scheduler
+	// looked wakes who watches the alarms.
+	looked chan struct{}
 	// print identifies the pipeline file as it was at the start.
 	print string
 	why   atomic.Pointer[[]string]
@@ -151,7 +153,7 @@ func (d *daemon) keep(ctx context.Context, listen string) (err error) {
 		return err
 	}
 	d.openWorkflows()
-	p.onDeliver = d.arrived
+	p.onDeliver, p.onRun = d.arrived, d.look
 	return d.work(ctx, socket, address, closeAll)
 }
 
@@ -171,6 +173,7 @@ func (d *daemon) work(ctx context.Context, socket net.Listener, address string, 
 		part("source "+name, func(ctx context.Context) error { return d.collect(ctx, name) })
 	}
 	part("workflows", d.workflows.Serve)
+	part("alarms", d.watchAlarms)
 	part("socket", func(ctx context.Context) error { return serve.Commands(ctx, socket, d.carryOut) })
 	d.notReady()
 	<-ctx.Done()

@@ -173,6 +173,9 @@ func (p *pipeline) runOwn(ctx context.Context, name string, begin start, next fu
 
 // runWorkflow runs a workflow by name.
 func (p *pipeline) runWorkflow(ctx context.Context, name string, full bool, begin start, next func(flow.RunResult)) (flow.RunResult, error) {
+	if p.onRun != nil {
+		defer p.onRun()
+	}
 	if name == mainWorkflow {
 		return p.runMain(ctx, p.mainJobs(full), begin, next)
 	}
