@@ -124,11 +124,32 @@ type Bar struct {
 // which they are written: one JSON document a line, what the source said after
 // the mapping of names and before any cast or judgement. Prices and volume may be
 // numbers, strings or null. Row is the document's place among those of its fetch, from
-// 0. Accepted stands only in documents that a user has sent again.
+// 0. Kind, ratio and amount stand only in documents of splits and dividends (see
+// ActionFields), accepted only in documents that a user has sent again.
 var RawFields = []string{
 	"symbol", "ts", "open", "high", "low", "close", "adj_close", "volume",
-	"currency", "basis", "source", "table", "interval", "final", "fetched_at", "fetch_id", "row", AcceptedField,
+	"currency", "basis", "source", "table", "interval", "final", "fetched_at", "fetch_id", "row",
+	"kind", "ratio", "amount", AcceptedField,
 }
+
+// BarFields are the keys of the document of a bar, in their order.
+var BarFields = RawFields[:17]
+
+// ActionFields are the keys of the document of a split or a dividend, in their order: its
+// ts is the date from which prices are without it, its ratio the shares that one of before
+// a split became, its amount what a dividend paid for a share.
+var ActionFields = []string{
+	"symbol", "ts", "kind", "ratio", "amount", "currency", "basis", "source", "table", "interval", "final", "fetched_at", "fetch_id", "row",
+}
+
+// ActionsTable is the table of splits and dividends, whichever source tells of them.
+const ActionsTable = "actions"
+
+// The kinds of actions.
+const (
+	KindSplit    = "split"
+	KindDividend = "dividend"
+)
 
 // FileFetch begins the fetch ids of rows that were brought in from a file, CopiedFetch, with
 // the id of the fetch behind it, those of rows that came out of a lake as a file. The

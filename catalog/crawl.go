@@ -248,7 +248,10 @@ func (c *Catalog) columns(ctx context.Context, tx *sql.Tx, stream string, seen m
 	}
 	var changes []Change
 	now := stamp(c.clock())
-	delete(seen, tickerlake.AcceptedField) // it comes and goes as users decide
+	// They come and go, as users decide and as there are splits and dividends.
+	for _, field := range tickerlake.RawFields[len(tickerlake.BarFields):] {
+		delete(seen, field)
+	}
 	for name, k := range seen {
 		old, ok := known[name]
 		kinds := join(old.Kinds, k)

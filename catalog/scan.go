@@ -63,7 +63,7 @@ type Facts struct {
 type form struct {
 	keys  [][]byte
 	kinds []kind
-	ours  bool     // the keys are tickerlake.RawFields but accepted, in their order
+	ours  bool     // the keys are tickerlake.BarFields in their order
 	spans [][2]int // where the values stand in the line that fitted last
 }
 
@@ -94,7 +94,7 @@ func (f *form) learn(keys [][]byte, kinds []kind) {
 	}
 	if !same {
 		f.keys, f.kinds, f.spans = make([][]byte, len(keys)), make([]kind, len(keys)), make([][2]int, len(keys))
-		f.ours = slices.EqualFunc(keys, tickerlake.RawFields[:len(tickerlake.RawFields)-1], func(key []byte, field string) bool { return string(key) == field })
+		f.ours = slices.EqualFunc(keys, tickerlake.BarFields, func(key []byte, field string) bool { return string(key) == field })
 		for n, key := range keys {
 			before := byte(',')
 			if n == 0 {
@@ -123,8 +123,7 @@ type Line struct {
 	Text   []byte
 	// Problem says why the line is bad, or nothing.
 	Problem string
-	// Values are the JSON values of tickerlake.RawFields but accepted, as they stand in Text, if the
-	// line has these keys in this order, no others, no spaces and no escapes; nil
+	// Values are the JSON values of tickerlake.BarFields, as they stand in Text, if the line has these keys in this order, no others, no spaces and no escapes; nil
 	// otherwise.
 	Values [][]byte
 }

@@ -121,6 +121,10 @@ type HTTP struct {
 	// keys symbol, ts, open, high, low, close, adj_close, volume, currency and
 	// time_zone; those that it leaves out are null.
 	Rows string `yaml:"rows"`
+	// Actions is a jq expression over the body that yields an object for each split and
+	// dividend that it tells of, with the keys symbol, ts, kind, ratio, amount, currency
+	// and time_zone. Without it none is looked for.
+	Actions string `yaml:"actions"`
 }
 
 // A Request is the template of an HTTP request.
@@ -138,6 +142,9 @@ type Request struct {
 // RowFields are the keys that a mapped row may have; a row without one of them has
 // null there. The time zone is that of the row's exchange, if it is not the source's.
 var RowFields = []string{"symbol", "ts", "open", "high", "low", "close", "adj_close", "volume", "currency", "time_zone"}
+
+// actionFields are the keys that a mapped split or dividend may have.
+var actionFields = []string{"symbol", "ts", "kind", "ratio", "amount", "currency", "time_zone"}
 
 // Defaults are the values of keys that neither preset nor user gives.
 func Defaults() Config {
@@ -173,6 +180,14 @@ func (c Config) When() (*schedule.Schedule, error) {
 		return nil, err
 	}
 	return schedule.Parse(c.Schedule, zone)
+}
+
+// ownCurrency is the one that the configuration names, empty if each answer does.
+func (c Config) ownCurrency() string {
+	if c.Currency == CurrencyOfAnswer {
+		return ""
+	}
+	return c.Currency
 }
 
 // limits are the longest window and the oldest bar that the provider gives, 0 for any.

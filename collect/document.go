@@ -19,8 +19,9 @@ const maxRecord = 1_000_000
 // A documenter writes rows as raw documents. The parts that all rows of a source or
 // of an answer share are written once.
 type documenter struct {
-	tail string // basis to interval, with their keys
-	keys map[string]string
+	tail    string // of a bar: basis to interval, with their keys
+	actions string // the same of an action, to final
+	keys    map[string]string
 }
 
 func newDocumenter(source, table string, c Config) *documenter {
@@ -33,8 +34,13 @@ func newDocumenter(source, table string, c Config) *documenter {
 	b = append(b, `,"interval":`...)
 	b = appendString(b, string(c.Interval))
 	b = append(b, `,"final":`...)
+	acts := append([]byte(nil), `,"basis":`...)
+	acts = appendString(acts, string(c.Basis))
+	acts = append(acts, `,"source":`...)
+	acts = appendString(acts, source)
+	acts = append(acts, `,"table":"`+tickerlake.ActionsTable+`","interval":"`+string(tickerlake.Day)+`","final":true`...)
 	return &documenter{
-		tail: string(b),
+		tail: string(b), actions: string(acts),
 		keys: map[string]string{"source": source, "table": table, "interval": string(c.Interval)},
 	}
 }
@@ -90,20 +96,40 @@ type packer struct {
 // add writes the documents of rows. It fails if one is too large for a record.
 func (p *packer) add(rows []row, s session, at time.Time, o origin) error {
 	for i := range rows {
-		if p.b == nil {
-			// A document is about 300 bytes; one more fits before the check below.
-			p.b = make([]byte, 0, min(maxRecord, (len(rows)-i)*384)+1024)
+		r := &rows[i]
+		if err := p.put(len(rows)-i, r.place, func(b []byte) []byte { return p.documents.append(b, r, !r.known || s.over(r, at), o) }); err != nil {
+			return err
 		}
-		r, begin := &rows[i], len(p.b)
-		p.b = p.documents.append(p.b, r, !r.known || s.over(r, at), o)
-		switch {
-		case len(p.b)-begin > maxRecord:
-			return fmt.Errorf("row %d is larger than %d bytes", r.place, maxRecord)
-		case len(p.b) > maxRecord:
-			last := p.b[begin:]
-			p.full = append(p.full, tickerlake.Record{Data: p.b[:begin:begin], Keys: p.documents.keys})
-			p.b = append(make([]byte, 0, min(maxRecord, (len(rows)-i)*384)+1024), last...)
+	}
+	return nil
+}
+
+// addActions writes the documents of splits and dividends.
+func (p *packer) addActions(actions []action, o origin) error {
+	for i := range actions {
+		a := &actions[i]
+		if err := p.put(len(actions)-i, a.place, func(b []byte) []byte { return p.documents.appendAction(b, a, o) }); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+// put writes one document of so many to come.
+func (p *packer) put(more, place int, write func([]byte) []byte) error {
+	if p.b == nil {
+		// A document is about 300 bytes; one more fits before the check below.
+		p.b = make([]byte, 0, min(maxRecord, more*384)+1024)
+	}
+	begin := len(p.b)
+	p.b = write(p.b)
+	switch {
+	case len(p.b)-begin > maxRecord:
+		return fmt.Errorf("row %d is larger than %d bytes", place, maxRecord)
+	case len(p.b) > maxRecord:
+		last := p.b[begin:]
+		p.full = append(p.full, tickerlake.Record{Data: p.b[:begin:begin], Keys: p.documents.keys})
+		p.b = append(make([]byte, 0, min(maxRecord, more*384)+1024), last...)
 	}
 	return nil
 }

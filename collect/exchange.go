@@ -28,6 +28,7 @@ type answer struct {
 	verdict verdict
 	parts   map[string]verdict // by the upper case of the provider's spelling
 	rows    []row
+	actions []action
 	at      time.Time // when it was complete
 	// sent is when it was asked for. The provider has put it together at some time
 	// between the two: a bar that was not over when it was asked for may not be whole.
@@ -45,6 +46,7 @@ func (a *answer) and(b answer) {
 		a.rows = append(a.rows, row)
 	}
 	b.rows = a.rows
+	b.actions = append(a.actions, b.actions...)
 	b.attempts += a.attempts
 	b.took += a.took
 	*a = b
@@ -178,6 +180,10 @@ func (s *Source) read(ctx context.Context, a *answer, res *http.Response, body [
 		return
 	}
 	rows, err := s.mapping.table(ctx, doc, vars, asked)
+	if err == nil {
+		a.actions, err = s.mapping.acts(ctx, doc, vars, asked)
+	}
+	s.redact.actions(a.actions)
 	switch {
 	case ctx.Err() != nil:
 		a.verdict = verdict{class: tickerlake.ClassMalformed, message: "mapping the answer takes too long"}

@@ -1,6 +1,7 @@
 package collect
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -366,11 +367,15 @@ func (r *run) settle(ctx context.Context, t task, a answer, list []outcome) erro
 		if r.window.Replace {
 			o.id = tickerlake.ReplaceFetch + o.id
 		}
-		if o.verdict.class != tickerlake.ClassOK {
+		if !o.verdict.class.OK() {
 			continue
 		}
-		before := *pack
-		if err := pack.add(o.rows, s.session, a.sent, newOrigin(o.id, a.at)); err != nil {
+		before, from := *pack, newOrigin(o.id, a.at)
+		err = pack.add(o.rows, s.session, a.sent, from)
+		if err == nil {
+			err = pack.addActions(a.actsOf(o, cmp.Or(o.currency, s.cfg.ownCurrency())), from)
+		}
+		if err != nil {
 			*pack = before
 			o.verdict = verdict{class: tickerlake.ClassMalformed, message: err.Error()}
 		}

@@ -19,6 +19,7 @@ import (
 type mapping struct {
 	classify []*gojq.Code
 	rows     *gojq.Code
+	actions  *gojq.Code // nil: none are looked for
 	session  session
 	batch    bool
 	zones    *zones
@@ -83,6 +84,11 @@ func newMapping(h HTTP, s session) (*mapping, error) {
 	if m.rows, err = compile("http.rows", h.Rows); err != nil {
 		return nil, err
 	}
+	if h.Actions != "" {
+		if m.actions, err = compile("http.actions", h.Actions); err != nil {
+			return nil, err
+		}
+	}
 	for i, src := range h.Classify {
 		code, err := compile(fmt.Sprintf("http.classify[%d]", i), src)
 		if err != nil {
@@ -106,72 +112,88 @@ func (m *mapping) variables(status int, spelled []string) []any {
 // case of the provider's spelling.
 func (m *mapping) table(ctx context.Context, doc any, vars []any, asked map[string]tickerlake.Symbol) ([]row, error) {
 	var rows []row
-	iter := m.rows.RunWithContext(ctx, doc, vars...)
-	for {
+	err := each(ctx, m.rows, doc, vars, "row", func(out any) error {
+		r, err := m.row(out, asked)
+		r.place = len(rows)
+		rows = append(rows, r)
+		return err
+	})
+	return rows, err
+}
+
+// each calls f for every object that an expression yields.
+func each(ctx context.Context, code *gojq.Code, doc any, vars []any, what string, f func(any) error) error {
+	iter := code.RunWithContext(ctx, doc, vars...)
+	for n := 0; ; n++ {
 		out, ok := iter.Next()
 		if !ok {
-			return rows, nil
+			return nil
 		}
 		if err, failed := out.(error); failed {
 			if ctx.Err() != nil {
-				return nil, ctx.Err()
+				return ctx.Err()
 			}
 			if halt, ok := errors.AsType[*gojq.HaltError](err); ok && halt.Value() == nil {
-				return rows, nil
+				return nil
 			}
-			return nil, fmt.Errorf("the rows cannot be read: %s", excerpt(err.Error()))
+			return fmt.Errorf("the %ss cannot be read: %s", what, excerpt(err.Error()))
 		}
-		r, err := m.row(out, asked)
-		if err != nil {
-			return nil, fmt.Errorf("row %d: %w", len(rows), err)
+		if err := f(out); err != nil {
+			return fmt.Errorf("%s %d: %w", what, n, err)
 		}
-		r.place = len(rows)
-		rows = append(rows, r)
 	}
 }
 
 func (m *mapping) row(out any, asked map[string]tickerlake.Symbol) (r row, err error) {
-	object, ok := out.(map[string]any)
-	if !ok {
-		return r, fmt.Errorf("%s is not an object", excerpt(gojq.TypeOf(out)))
-	}
-	for key, v := range object {
-		switch v.(type) {
-		case []any, map[string]any:
-			return r, fmt.Errorf("%s is neither a number nor text: %s", excerpt(key), excerpt(compact(v)))
-		}
-		if !slices.Contains(RowFields, key) {
-			return r, fmt.Errorf("no field %q in a row: there are %s", excerpt(key), strings.Join(RowFields, ", "))
-		}
+	object, err := object(out, "a row", RowFields)
+	if err != nil {
+		return r, err
 	}
 	if r.symbol, err = m.symbol(object["symbol"], asked); err != nil {
 		return r, err
 	}
 	r.currency, _ = object["currency"].(string)
-	session := m.session
-	if name := object["time_zone"]; name != nil {
-		if r.zone, err = m.zones.find(scalar(name), session.zone); err != nil {
-			return r, fmt.Errorf("time_zone %w", err)
-		}
-		session = session.in(r.zone)
+	if r.zone, err = m.zone(object); err != nil {
+		return r, err
 	}
 	for i, key := range valueFields {
 		if r.values[i] = object[key]; r.values[i] == true || r.values[i] == false {
 			r.values[i] = fmt.Sprint(r.values[i])
 		}
 	}
-	switch ts := object["ts"].(type) {
-	case nil:
-	case bool:
-		r.ts = fmt.Sprint(ts)
-	default:
-		text, at, known := session.read(ts)
-		if r.at, r.known = at, known; text == "" {
-			text = scalar(ts)
-		}
-		r.ts = text
-	}
+	r.ts, r.at, r.known = m.session.in(r.zone).said(object["ts"])
 	return r, nil
+}
+
+// object checks what an expression yields.
+func object(out any, what string, fields []string) (map[string]any, error) {
+	object, ok := out.(map[string]any)
+	if !ok {
+		return nil, fmt.Errorf("%s is not an object", excerpt(gojq.TypeOf(out)))
+	}
+	for key, v := range object {
+		switch v.(type) {
+		case []any, map[string]any:
+			return nil, fmt.Errorf("%s is neither a number nor text: %s", excerpt(key), excerpt(compact(v)))
+		}
+		if !slices.Contains(fields, key) {
+			return nil, fmt.Errorf("no field %q in %s: there are %s", excerpt(key), what, strings.Join(fields, ", "))
+		}
+	}
+	return object, nil
+}
+
+// zone is that of the exchange of a row, nil if it is the source's.
+func (m *mapping) zone(object map[string]any) (*time.Location, error) {
+	name := object["time_zone"]
+	if name == nil {
+		return nil, nil
+	}
+	zone, err := m.zones.find(scalar(name), m.session.zone)
+	if err != nil {
+		return nil, fmt.Errorf("time_zone %w", err)
+	}
+	return zone, nil
 }
 
 // symbol gives the canonical symbol of a row.

@@ -95,22 +95,33 @@ func newRedactor(c Config, fromEnv []string) *redactor {
 
 func (r *redactor) text(s string) string { return r.replace.Replace(s) }
 
+// value takes long secrets out of a value.
+func (r *redactor) value(v any) any {
+	if text, ok := v.(string); ok && slices.ContainsFunc(r.long, func(n string) bool { return strings.Contains(text, n) }) {
+		return r.text(text)
+	}
+	return v
+}
+
+// actions takes secrets out of what actions say, as rows does.
+func (r *redactor) actions(actions []action) {
+	for i := range actions {
+		a := &actions[i]
+		a.ts, a.kind, a.ratio, a.amount = r.value(a.ts), r.value(a.kind), r.value(a.ratio), r.value(a.amount)
+		a.currency = r.text(a.currency)
+	}
+}
+
 // rows takes secrets out of what rows say. Only long ones: a short one may be a part
 // of a date or a price by chance.
 func (r *redactor) rows(rows []row) {
 	if len(r.long) == 0 {
 		return
 	}
-	clean := func(v any) any {
-		if text, ok := v.(string); ok && slices.ContainsFunc(r.long, func(n string) bool { return strings.Contains(text, n) }) {
-			return r.text(text)
-		}
-		return v
-	}
 	for i := range rows {
-		rows[i].ts = clean(rows[i].ts)
+		rows[i].ts = r.value(rows[i].ts)
 		for j, v := range rows[i].values {
-			rows[i].values[j] = clean(v)
+			rows[i].values[j] = r.value(v)
 		}
 		rows[i].currency = r.text(rows[i].currency)
 	}

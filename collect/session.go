@@ -109,6 +109,22 @@ func (s session) read(v any) (text string, ts time.Time, ok bool) {
 	return "", time.Time{}, false
 }
 
+// said gives the text of a raw document for a time, nil for none, and the Ts if it is
+// understood.
+func (s session) said(v any) (text any, ts time.Time, known bool) {
+	switch v := v.(type) {
+	case nil:
+		return nil, ts, false
+	case bool:
+		return fmt.Sprint(v), ts, false
+	}
+	read, ts, known := s.read(v)
+	if read == "" {
+		read = scalar(v)
+	}
+	return read, ts, known
+}
+
 func (s session) readText(v string) (string, time.Time, bool) {
 	if t, err := time.Parse(time.DateOnly, v); err == nil {
 		if s.interval.Daily() {

@@ -58,6 +58,9 @@ func (v *validator) source(c Config) {
 	if c.Table != "" && !tableName.MatchString(c.Table) {
 		v.add("table", "%q cannot name a table: want lower-case letters, digits and _, a letter first", c.Table)
 	}
+	if c.Table == tickerlake.ActionsTable {
+		v.add("table", "%s is the table of splits and dividends: want another name", c.Table)
+	}
 	if _, err := tickerlake.ParseInterval(string(c.Interval)); err != nil {
 		v.add("interval", "%w", err)
 	}
@@ -161,6 +164,9 @@ func (v *validator) http(c Config) {
 	}
 	v.spans("http.max_window", h.MaxWindow)
 	v.spans("http.max_age", h.MaxAge)
+	if _, err := compile("http.actions", h.Actions); h.Actions != "" && err != nil {
+		v.check(err)
+	}
 	for i, src := range h.Classify {
 		if _, err := compile(fmt.Sprintf("http.classify[%d]", i), src); err != nil {
 			v.check(err)

@@ -113,6 +113,7 @@ var notes = map[string]note{
 	"sources.*.http.max_age.*":    {Name: "1m", Want: "a whole number of bars", Min: "1 minute", Max: "36500 days", Example: "29 days"},
 	"sources.*.http.classify":     {Instead: "that of the preset; else none, and the program judges by body and status"},
 	"sources.*.http.classify[]":   {Want: jq.Want, Example: `if has("error") then "unavailable" else null end`, Deep: []string{"if"}},
+	"sources.*.http.actions":      {Want: jq.Want, Example: "'.dividends[] | {kind: \"dividend\", ts: .exDate, amount: .cash}'", Instead: "that of the preset; without one none is looked for", Deep: []string{".splits[ |"}},
 	"sources.*.http.rows":         {Want: jq.Want, Example: "'.bars[] | {ts: .t, open: .o, high: .h, low: .l, close: .c}'", Instead: "that of the preset; required without one", Deep: []string{".bars[ |"}},
 
 	"sources.*.http.request.method":    {Enum: []string{"GET", "POST"}, Default: "GET", Example: "POST", Bad: []string{"PUT"}},

@@ -8,13 +8,17 @@ import (
 	"strings"
 	"time"
 
+	"github.com/apache/iceberg-go/table"
+
+	"github.com/tickerlake/tickerlake"
 	"github.com/tickerlake/tickerlake/quality"
 )
 
 // ViewsAsOf lists the tables as Views does, the tables of bars as they were known at a
 // moment: of each key the row with the latest fetch not after it, none if a later
-// complete answer no longer had the bar by then. What has no history of its own stays
-// as it is now (revisions, raw, ops), or cannot be asked for: prod.latest.
+// complete answer no longer had the bar by then; the tables of jobs, and of splits and
+// dividends, as they stood. What has no history of its own stays as it is now (revisions,
+// raw, ops), or cannot be asked for: prod.latest.
 func (l *Lake) ViewsAsOf(ctx context.Context, t time.Time) ([]View, error) {
 	views, err := l.Views(ctx)
 	if err != nil {
@@ -27,8 +31,8 @@ func (l *Lake) ViewsAsOf(ctx context.Context, t time.Time) ([]View, error) {
 		case revisions >= 0:
 			v.AsOf, v.Revisions, v.Rows, v.data = t, views[revisions].Files, -1, nil
 			v.Damage = cmp.Or(v.Damage, views[revisions].Damage)
-		case v.derived && v.Damage == nil:
-			if *v, err = l.derivedAsOf(ctx, *v, t); err != nil {
+		case (v.derived || v.Name == tickerlake.ActionsTable) && v.Snapshot != 0:
+			if *v, err = l.snapshotAsOf(ctx, *v, t); err != nil {
 				return nil, err
 			}
 		case v.Name == latestName:
@@ -109,4 +113,39 @@ func ParseMoment(s string) (time.Time, error) {
 		return t, fmt.Errorf("%q: want a date such as 2026-03-02, which means the end of that day in UTC, or a time such as 2026-03-02T21:30:00Z", s)
 	}
 	return t.UTC(), nil
+}
+
+// snapshotAsOf is a table as it stood at a moment: the newest kept snapshot that was not
+// published after it.
+func (l *Lake) snapshotAsOf(ctx context.Context, v View, at time.Time) (View, error) {
+	t, err := l.Catalog.LoadTable(ctx, l.prod(), v.Name)
+	if err != nil {
+		return v, err
+	}
+	publications, err := l.Catalog.Publications(ctx)
+	if err != nil {
+		return v, err
+	}
+	oldest := at
+	for _, s := range history(t) {
+		oldest = time.UnixMilli(s.TimestampMs).UTC()
+		if p, ok := publications[runOf(s)]; ok {
+			oldest = p.At
+		}
+		if oldest.After(at) {
+			continue
+		}
+		files, err := planned(ctx, t, t.Scan(table.WithSnapshotID(s.SnapshotID)))
+		if err != nil {
+			return v, err
+		}
+		v.Snapshot, v.Updated, v.Rows, v.Bytes = s.SnapshotID, oldest, 0, 0
+		for _, f := range files {
+			v.Rows, v.Bytes = v.Rows+f.rows, v.Bytes+f.bytes
+		}
+		v.Files, err = l.local(files)
+		return v, err
+	}
+	v.Refused = fmt.Sprintf("no state of the table is kept from before %s: ask for a later moment", oldest.Format(time.RFC3339))
+	return v, nil
 }

@@ -260,7 +260,7 @@ func (l *Lake) engineClean(ctx context.Context, run Run, inputs []input) (CleanR
 	if err != nil {
 		return result, err
 	}
-	if got := result.Rows(OutcomeBars) + result.Rows(OutcomeOpen) + result.Rows(OutcomeRejected); got != good {
+	if got := result.Rows(OutcomeBars) + result.Rows(OutcomeOpen) + result.Rows(OutcomeActions) + result.Rows(OutcomeRejected); got != good {
 		return result, tickerlake.Errorf(tickerlake.Internal, "lake.Clean", run.ID(), "%d good lines were read, %d rows came out", good, got)
 	}
 	return result, nil
@@ -353,6 +353,9 @@ func (l *Lake) conflicts(ctx context.Context, groups []Group) (map[string][]Skip
 			strings.Compare(a.Interval, b.Interval), strings.Compare(a.Source, b.Source), strings.Compare(a.Basis, b.Basis), strings.Compare(a.Currency, b.Currency))
 	})
 	for _, g := range groups {
+		if g.Outcome == OutcomeActions {
+			continue // several sources may tell of one
+		}
 		series := known[g.Table]
 		if series == nil {
 			var err error

@@ -4,10 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/table"
@@ -332,32 +330,4 @@ func (l *Lake) judgeDerived(ctx context.Context, run Run, d Derivation) error {
 		return tickerlake.Errorf(tickerlake.GateFailed, "lake.Derive", v.Database+"."+v.Name, "the rules do not hold, the table stays as it was: %s", strings.Join(failed, "; "))
 	}
 	return nil
-}
-
-// derivedAsOf is a derived table as it stood at a moment: the newest kept snapshot that is
-// not after it.
-func (l *Lake) derivedAsOf(ctx context.Context, v View, at time.Time) (View, error) {
-	t, err := l.Catalog.LoadTable(ctx, l.prod(), v.Name)
-	if err != nil {
-		return v, err
-	}
-	oldest := at
-	for _, s := range history(t) {
-		oldest = time.UnixMilli(s.TimestampMs).UTC()
-		if oldest.After(at) {
-			continue
-		}
-		files, err := planned(ctx, t, t.Scan(table.WithSnapshotID(s.SnapshotID)))
-		if err != nil {
-			return v, err
-		}
-		v.Snapshot, v.Updated, v.Rows, v.Bytes = s.SnapshotID, oldest, 0, 0
-		for _, f := range files {
-			v.Rows, v.Bytes = v.Rows+f.rows, v.Bytes+f.bytes
-		}
-		v.Files, err = l.local(files)
-		return v, err
-	}
-	v.Refused = fmt.Sprintf("no state of the table is kept from before %s: ask for a later moment", oldest.Format(time.RFC3339))
-	return v, nil
 }

@@ -33,6 +33,12 @@ func (d *doctor) rows(ctx context.Context) error {
 		if strings.HasSuffix(name, revisionsSuffix) || d.broken[name] || d.derived[name] {
 			continue
 		}
+		if name == tickerlake.ActionsTable {
+			if err := d.actions(ctx); err != nil {
+				return err
+			}
+			continue
+		}
 		if !d.apart[name] {
 			if err := d.series(ctx, name, tables[name]); err != nil {
 				return err
@@ -46,6 +52,19 @@ func (d *doctor) rows(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// actions looks for keys that stand twice.
+func (d *doctor) actions(ctx context.Context) error {
+	v, err := d.tableView(ctx, tickerlake.ActionsTable, table.MainBranch)
+	if err != nil {
+		return err
+	}
+	_, rows, err := d.Engine.Query(ctx, "SELECT symbol, ts, kind, count(*) FROM "+d.Rows(v)+" GROUP BY ALL HAVING count(*) > 1 ORDER BY ALL")
+	for _, r := range rows {
+		d.find(d.wrong("keys", d.prod()+"."+tickerlake.ActionsTable, "the %v of %v of %v stands %v times", r[2], r[0], r[1], r[3]))
+	}
+	return err
 }
 
 // series compares the last bars and looks for keys that stand twice.

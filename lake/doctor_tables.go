@@ -193,11 +193,8 @@ func (x *examined) lookAt(ctx context.Context, df iceberg.DataFile) error {
 	if known && !x.deep {
 		return nil
 	}
-	columns := BarColumns
-	switch {
-	case strings.HasSuffix(x.name, revisionsSuffix):
-		columns = RevisionColumns
-	case derived(x.table):
+	columns := columnsOfTable(x.name)
+	if derived(x.table) {
 		if columns, err = columnsOf(x.table); err != nil {
 			return err
 		}

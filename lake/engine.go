@@ -42,10 +42,15 @@ type CleanTask struct {
 var CleanColumns = append(append([]string{}, barNames...),
 	"row", "interval", "object", "ts_text", "reason", "outcome", "tbl", "part")
 
+// ActionFields are further columns, which only rows of splits and dividends fill and not
+// every file has.
+var ActionFields = []string{"kind", "ratio", "amount"}
+
 // The outcomes of a row.
 const (
 	OutcomeBars     = "bars"     // to be merged
 	OutcomeOpen     = "open"     // not final yet
+	OutcomeActions  = "actions"  // splits and dividends
 	OutcomeRejected = "rejected" // to be quarantined, with a reason
 )
 
@@ -69,7 +74,7 @@ func (r CleanResult) Rows(outcome string) (n int64) {
 type Part struct {
 	Outcome   string    `json:"outcome"`
 	Table     string    `json:"table"`
-	Partition string    `json:"partition"` // 2015 for daily bars, 2015-03 for others
+	Partition string    `json:"partition"` // 2015 for daily bars and actions, 2015-03 for others; actions for rejected ones
 	Files     []string  `json:"files"`
 	Rows      int64     `json:"rows"`
 	MinSymbol string    `json:"min_symbol"`
@@ -80,8 +85,14 @@ type Part struct {
 	Distinct bool `json:"distinct"`
 }
 
-// A Group is the rows of one symbol from one fetch in one object, with outcome bars or
-// open.
+// ofBars reports whether its rows say something of bars: none of a split or dividend does,
+// also if it is rejected.
+func (p Part) ofBars() bool {
+	return p.Outcome != OutcomeActions && (p.Outcome != OutcomeRejected || p.Partition != OutcomeActions)
+}
+
+// A Group is the rows of one symbol from one fetch in one object and of one outcome, which
+// is not rejected.
 type Group struct {
 	Outcome   string    `json:"outcome"`
 	Table     string    `json:"table"`

@@ -50,7 +50,7 @@ func judgeSQL(d quality.Dialect, now time.Time) string {
 	add(quality.TryCast(`"fetched_at"`, "timestamp"), "fetched_value")
 	add("CASE WHEN "+d.FullMatch(`"row"`, `-?[0-9]{1,18}`)+" THEN "+quality.TryCast(`"row"`, "bigint")+" END", "row_value")
 	add(quality.TryCast(`"final"`, "boolean"), "final_value")
-	for _, f := range numbers {
+	for _, f := range append([]string{"ratio", "amount"}, numbers...) {
 		add(quality.TryCast(`"`+f+`"`, "double"), f+"_value")
 	}
 	daily := "interval_text = '1d'"
@@ -76,9 +76,10 @@ SELECT symbol_text AS symbol, ` + day + ` AS ts, open_value AS open, high_value 
  adj_close_value AS adj_close, volume_value AS volume, currency_text AS currency, basis_text AS basis, source_text AS source,
  final_value AS final, CASE WHEN no_key IS NULL THEN fetched_value END AS fetched_at, fetch_id_text AS fetch_id, row_value AS "row", interval_text AS "interval",
  object, CASE WHEN reason IS NULL THEN NULL ELSE ts_text END AS ts_text, reason,
- CASE WHEN reason IS NOT NULL THEN 'rejected' WHEN final_value THEN 'bars' ELSE 'open' END AS outcome,
+ CASE WHEN reason IS NOT NULL THEN 'rejected' WHEN kind_text IS NOT NULL THEN 'actions' WHEN final_value THEN 'bars' ELSE 'open' END AS outcome,
  CASE WHEN reason IS NOT NULL THEN 'none' ELSE table_text END AS tbl,
- CASE WHEN reason IS NOT NULL OR NOT final_value THEN 'none' ELSE ` + part + ` END AS part
+ CASE WHEN reason IS NOT NULL AND kind_text IS NOT NULL THEN '` + OutcomeActions + `' WHEN reason IS NOT NULL OR NOT final_value THEN 'none' ELSE ` + part + ` END AS part,
+ kind_text AS kind, ratio_value AS ratio, amount_value AS amount
 FROM judged`
 }
 
@@ -111,6 +112,9 @@ func verdicts(d quality.Dialect, now time.Time) []verdict {
 		{"NOT " + d.FullMatch("symbol_text", `[A-Z0-9^][A-Z0-9.\-^=/_]{0,31}`), unreadable("symbol"), noKey},
 		{"interval_text NOT IN ('1m', '5m', '15m', '1h', '1d')", unreadable("interval"), noKey},
 		{"NOT " + d.FullMatch("table_text", `[a-z][a-z0-9_]{0,62}`) + " OR table_text = 'latest' OR table_text LIKE '%\\_revisions' ESCAPE '\\'", unreadable("table"), noKey},
+		{"(kind_text IS NULL) = (table_text = " + text(tickerlake.ActionsTable) + ")", unreadable("table"), noKey},
+		{"kind_text NOT IN (" + text(tickerlake.KindSplit) + ", " + text(tickerlake.KindDividend) + ")", unreadable("kind"), noKey},
+		{"kind_text IS NOT NULL AND interval_text <> '1d'", unreadable("interval"), noKey},
 		{"ts_value IS NULL OR " + noTime("ts"), unreadable("ts"), noKey},
 		{"fetched_value IS NULL OR " + noTime("fetched_at"), unreadable("fetched_at"), noKey},
 		{"fetched_value > " + quality.TimestampLiteral(now.Add(slack)), "'fetched_at is in the future'", noKey},
@@ -125,7 +129,12 @@ func verdicts(d quality.Dialect, now time.Time) []verdict {
 	for _, f := range numbers {
 		vs = append(vs, verdict{f + "_text IS NOT NULL AND " + f + "_value IS NULL", unreadable(f), noBar})
 	}
-	vs = append(vs, verdict{"close_value IS NULL", "'close is missing'", noBar})
+	for _, of := range [][2]string{{tickerlake.KindSplit, "ratio"}, {tickerlake.KindDividend, "amount"}} {
+		kind, f := of[0], of[1]
+		vs = append(vs, verdict{"kind_text = " + text(kind) + " AND (" + f + "_value IS NULL OR NOT " + d.IsFinite(f+"_value") + " OR " + f + "_value <= 0)",
+			text(f+" cannot be read: ") + " || coalesce(substr(" + f + "_text, 1, 80), 'missing')", noBar})
+	}
+	vs = append(vs, verdict{"kind_text IS NULL AND close_value IS NULL", "'close is missing'", noBar})
 	for _, f := range numbers {
 		vs = append(vs, verdict{f + "_value IS NOT NULL AND NOT " + d.IsFinite(f+"_value"), text(f + " is not finite"), noBar})
 	}

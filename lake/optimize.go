@@ -75,6 +75,9 @@ func (l *Lake) build(ctx context.Context, run Run, c candidates) error {
 		c.Restated, c.Waits = map[string][]Restatement{}, map[string][]Skip{}
 		suspects, err := l.suspected(ctx, note.Result.Groups)
 		if err == nil {
+			err = l.toldOf(ctx, note, suspects)
+		}
+		if err == nil {
 			err = l.settle(ctx, note, &c, suspects)
 		}
 		if err != nil {
@@ -111,8 +114,15 @@ func (l *Lake) candidates(ctx context.Context, run Run, note cleaned, c *candida
 	var order []string
 	var all []string // files of rows, whatever became of them
 	total := 0
+	var actions []Part
 	for _, p := range note.Result.Parts {
-		all = append(all, p.Files...)
+		if p.Outcome == OutcomeActions {
+			actions = append(actions, p)
+			continue
+		}
+		if p.ofBars() {
+			all = append(all, p.Files...)
+		}
 		if p.Outcome != OutcomeBars {
 			continue
 		}
@@ -138,6 +148,15 @@ func (l *Lake) candidates(ctx context.Context, run Run, note cleaned, c *candida
 			done++
 			run.Report(float64(done)/float64(total), add(counts, so))
 		})
+		if err != nil {
+			return counts, err
+		}
+		c.Tables = append(c.Tables, made)
+		counts = add(counts, made.Counts)
+	}
+	if len(actions) > 0 {
+		b := &actionBuilder{lake: l, run: run.ID(), build: c.Build}
+		made, err := b.table(ctx, actions)
 		if err != nil {
 			return counts, err
 		}

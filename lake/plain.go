@@ -89,7 +89,7 @@ func newPlainGroup(values [][]byte, latest time.Time) (*plainGroup, bool) {
 	good := within(g.Symbol, 32, func(c byte) bool { return upper(c) || digit(c) || c == '.' || c == '-' }) && (upper(g.Symbol[0]) || digit(g.Symbol[0])) &&
 		slices.Contains(plainIntervals, g.Interval) &&
 		within(g.Table, 63, func(c byte) bool { return lower(c) || digit(c) || c == '_' }) && lower(g.Table[0]) &&
-		g.Table != "latest" && !strings.HasSuffix(g.Table, revisionsSuffix) &&
+		g.Table != "latest" && g.Table != tickerlake.ActionsTable && !strings.HasSuffix(g.Table, revisionsSuffix) &&
 		slices.Contains(plainBases, g.Basis) &&
 		within(g.Currency, 16, visible) && within(g.FetchID, 64, visible) &&
 		within(g.Source, 128, func(c byte) bool { return visible(c) || c == ' ' })

@@ -51,13 +51,13 @@ func TestPlain(t *testing.T) {
 			d["table"], d["interval"], d["ts"] = `"bars_1m"`, `"1m"`, fmt.Sprintf(`"2026-02-%02dT14:%02d:00Z"`, 1+random.IntN(28), random.IntN(60))
 		}
 		for range random.IntN(3) {
-			field := tickerlake.RawFields[random.IntN(len(tickerlake.RawFields)-1)]
+			field := tickerlake.BarFields[random.IntN(len(tickerlake.BarFields))]
 			if values := odd[field]; len(values) > 0 {
 				d[field] = values[random.IntN(len(values))]
 			}
 		}
 		var pairs []string
-		for _, field := range tickerlake.RawFields[:len(tickerlake.RawFields)-1] { // nobody has accepted it
+		for _, field := range tickerlake.BarFields {
 			pairs = append(pairs, `"`+field+`":`+d[field])
 		}
 		plain = append(plain, "{"+strings.Join(pairs, ",")+"}")

@@ -113,10 +113,7 @@ const revisionsSuffix = "_revisions"
 
 // tableView is one Iceberg table at a reference; without a snapshot it is empty.
 func (l *Lake) tableView(ctx context.Context, name, ref string) (View, error) {
-	v := View{Database: l.prod(), Name: name, Columns: BarColumns, Format: Parquet}
-	if strings.HasSuffix(name, revisionsSuffix) {
-		v.Columns = RevisionColumns
-	}
+	v := View{Database: l.prod(), Name: name, Columns: columnsOfTable(name), Format: Parquet}
 	t, err := l.Catalog.LoadTable(ctx, l.prod(), name)
 	if errors.Is(err, tickerlake.NotFound) {
 		there, err := l.Catalog.HasSeries(ctx, strings.TrimSuffix(name, revisionsSuffix))

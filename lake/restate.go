@@ -224,7 +224,7 @@ func (d *decision) look(ctx context.Context, suspects map[string]suspicion) erro
 	if len(ids) == 0 {
 		return nil
 	}
-	rows := l.Engine.Relation(filesOf(d.note.Result.Parts, func(Part) bool { return true }))
+	rows := l.Engine.Relation(filesOf(d.note.Result.Parts, Part.ofBars))
 	_, found, err := l.Engine.Query(ctx, `WITH answer AS (SELECT DISTINCT fetch_id, fetched_at, symbol, ts, "row" FROM `+rows+" r WHERE fetch_id IN ("+
 		strings.Join(slices.Compact(ids), ", ")+")) SELECT symbol, fetched_at, fetch_id, first_ts, last_ts FROM ("+CompleteSQL("answer")+") c")
 	if err != nil {

@@ -2,6 +2,7 @@ package lake
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/apache/iceberg-go"
 	"github.com/apache/iceberg-go/table"
@@ -24,6 +25,24 @@ var BarColumns = []Column{
 	{"adj_close", "DOUBLE", 7}, {"volume", "DOUBLE", 8},
 	{"currency", "VARCHAR", 9}, {"basis", "VARCHAR", 10}, {"source", "VARCHAR", 11},
 	{"final", "BOOLEAN", 12}, {"fetched_at", "TIMESTAMP", 13}, {"fetch_id", "VARCHAR", 14},
+}
+
+// ActionColumns are the columns of the table of splits and dividends. Its key is symbol,
+// ts and kind.
+var ActionColumns = []Column{
+	{"symbol", "VARCHAR", 1}, {"ts", "TIMESTAMP", 2}, {"kind", "VARCHAR", 3}, {"ratio", "DOUBLE", 4}, {"amount", "DOUBLE", 5},
+	{"currency", "VARCHAR", 6}, {"basis", "VARCHAR", 7}, {"source", "VARCHAR", 8}, {"fetched_at", "TIMESTAMP", 9}, {"fetch_id", "VARCHAR", 10},
+}
+
+// columnsOfTable are the columns of a table of prod that a run makes.
+func columnsOfTable(name string) []Column {
+	switch {
+	case name == tickerlake.ActionsTable:
+		return ActionColumns
+	case strings.HasSuffix(name, revisionsSuffix):
+		return RevisionColumns
+	}
+	return BarColumns
 }
 
 // RevisionColumns are those of a table of revisions: a bar as it was, when a later

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -98,4 +99,74 @@ func TestSameMarketThroughYahoo(t *testing.T) {
 	same("bars_1d", "AAA,2026-03-02 00:00:00")
 	now = now.AddDate(0, 0, 1)
 	same("bars_1d", "AAA,2026-03-03 00:00:00")
+}
+
+// TestActions: splits and dividends that come with the bars are in prod.actions, each
+// once, whatever comes twice, and are what the market says.
+func TestActions(t *testing.T) {
+	now := time.Date(2026, 3, 2, 22, 0, 0, 0, time.UTC)
+	answers := func(splits, dividends string) string {
+		return `{"chart":{"result":[{"meta":{"currency":"USD","symbol":"AAA","exchangeTimezoneName":"America/New_York"},"timestamp":[1772202600,1772461800],` +
+			`"events":{"splits":{` + splits + `},"dividends":{` + dividends + `}},"indicators":{"quote":[{"close":[10,11]}]}}],"error":null}}`
+	}
+	var body string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(body)) }))
+	defer server.Close()
+	yaml := "sources:\n  yahoo: {preset: yahoo, base_url: " + server.URL + ", symbols: [AAA], requests_a_minute: 0}\n"
+	p := newProgram(t, yaml)
+	step := func(want string, splits, dividends string) {
+		t.Helper()
+		now = now.Add(time.Minute)
+		p.now, body = now, answers(splits, dividends)
+		p.do("fetch")
+		p.do("run")
+		if got := p.ask("SELECT ts, kind, ratio, amount, currency, basis, source FROM actions ORDER BY ts, kind"); got != want {
+			t.Errorf("actions are\n%s\nwant\n%s", got, want)
+		}
+		if got := p.ask("SELECT count(*) FROM ops.runs WHERE rows_read <> inserted + replaced + unchanged + superseded + quarantined + not_final"); got != "0" {
+			t.Errorf("%s runs are not conserved", got)
+		}
+	}
+	const split = `"1725283800":{"date":1725283800,"numerator":4,"denominator":1,"splitRatio":"4:1"}`
+	const paid = `"1725283800":{"amount":0.23999999463558197,"date":1725283800}`
+	first := "2024-09-02 00:00:00,dividend,,0.24,USD,split,yahoo\n2024-09-02 00:00:00,split,4,,USD,split,yahoo"
+	step(first, split, paid)
+	before := p.ask("SELECT max(fetched_at) FROM actions")
+	step(first, split, paid)
+	if got := p.ask("SELECT max(fetched_at) FROM actions"); got != before {
+		t.Errorf("the same actions again changed them")
+	}
+	// One is new, one is corrected, one is not told of any more, which says nothing.
+	step("2024-09-02 00:00:00,dividend,,0.25,USD,split,yahoo\n2024-09-02 00:00:00,split,4,,USD,split,yahoo\n2026-03-02 00:00:00,dividend,,0.5,USD,split,yahoo",
+		"", `"1725283800":{"amount":0.25,"date":1725283800},"1772461800":{"amount":0.5,"date":1772461800}`)
+	// What is none is quarantined, and the rest goes on.
+	step("2024-09-02 00:00:00,dividend,,0.25,USD,split,yahoo\n2024-09-02 00:00:00,split,4,,USD,split,yahoo\n2026-03-02 00:00:00,dividend,,0.5,USD,split,yahoo",
+		`"1725283800":{"date":1725283800,"numerator":4,"denominator":0}`, `"1772461800":{"amount":0.5,"date":1772461800}`)
+	if got := p.ask("SELECT reason FROM ops.quarantine"); got != "ratio cannot be read: missing" {
+		t.Errorf("quarantined: %s", got)
+	}
+	// A second source with bars of its own tells of the same: nothing is in conflict.
+	p.configure(yaml + "  other: {preset: yahoo, base_url: " + server.URL + ", symbols: [AAA], requests_a_minute: 0, table: other_1d}\n")
+	step("2024-09-02 00:00:00,dividend,,0.25,USD,split,yahoo\n2024-09-02 00:00:00,split,4,,USD,split,yahoo\n2026-03-02 00:00:00,dividend,,0.5,USD,split,yahoo",
+		split, `"1772461800":{"amount":0.5,"date":1772461800}`)
+	if got := p.ask("SELECT count(*) FROM ops.quarantine"); got != "1" {
+		t.Errorf("%s rows are quarantined", got)
+	}
+
+	if out := p.do("tables"); !strings.Contains(out, "actions") {
+		t.Errorf("tables: %s", out)
+	}
+	if out := p.do("describe", "actions"); !contains(out, "kind", "ratio", "amount") {
+		t.Errorf("describe: %s", out)
+	}
+	if out := p.do("export", "actions", "-f", "ndjson"); strings.Count(out, "\n") != 3 || !strings.Contains(out, `"kind":"split"`) {
+		t.Errorf("export: %s", out)
+	}
+	// As it was before the correction.
+	if got := p.do("query", "-f", "csv", "--as-of", "2026-03-02T22:02:30Z", "SELECT amount FROM actions WHERE kind = 'dividend'"); !strings.Contains(got, "0.24\n") && !strings.Contains(got, "0.24\r\n") {
+		t.Errorf("--as-of: %q", got)
+	}
+	p.do("check")
+	p.do("tidy")
+	p.do("doctor", "--deep")
 }

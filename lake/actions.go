@@ -1,0 +1,247 @@
+package lake
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/apache/iceberg-go/table"
+
+	"github.com/tickerlake/tickerlake"
+	"github.com/tickerlake/tickerlake/quality"
+)
+
+// Splits and dividends come with the bars and end in a table of their own. They are few,
+// so a part is compared with all of its year, and a year in which one has changed is
+// written anew. No revision is kept of them, and none is withdrawn: an answer tells of
+// those in its window only.
+
+// An actionBuilder makes the candidate of the table of splits and dividends.
+type actionBuilder struct {
+	lake  *Lake
+	run   string
+	build int
+
+	remove, add []string // locations
+	out         Candidate
+}
+
+func (b *actionBuilder) table(ctx context.Context, parts []Part) (Candidate, error) {
+	l := b.lake
+	b.out = Candidate{Table: tickerlake.ActionsTable, Interval: tickerlake.Day}
+	t, err := l.ensureTable(ctx, b.out.Table, b.out.Interval, ActionColumns)
+	if err != nil {
+		return b.out, err
+	}
+	b.out.Base = headOf(t, table.MainBranch)
+	if err := l.dropCandidates(ctx, t); err != nil {
+		return b.out, err
+	}
+	files, err := plan(ctx, t, table.MainBranch)
+	if err != nil {
+		return b.out, err
+	}
+	for i, p := range parts {
+		year := slices.DeleteFunc(slices.Clone(files), func(f file) bool { return f.partition != p.Partition })
+		if err := b.part(ctx, i, p, year); err != nil {
+			return b.out, err
+		}
+	}
+	if len(b.remove)+len(b.add) > 0 {
+		b.out.Snapshot, err = l.stage(ctx, b.out.Table, b.run, nil, b.remove, b.add)
+	}
+	return b.out, err
+}
+
+// part merges the actions of a year with the files of that year.
+func (b *actionBuilder) part(ctx context.Context, n int, p Part, files []file) error {
+	l := b.lake
+	if err := l.unchanged(files); err != nil {
+		return err
+	}
+	existing, err := l.local(files)
+	if err != nil {
+		return err
+	}
+	stored, diff := l.typed(ActionColumns, existing), l.actionDiff(p, existing)
+	counts, err := b.count(ctx, diff, p.Rows)
+	if err != nil {
+		return err
+	}
+	b.out.Counts = add(b.out.Counts, counts)
+	columns := columnList(ActionColumns)
+	task := WriteTask{Columns: ActionColumns, Select: "SELECT " + columns + " FROM (" + diff + ") WHERE action = 'insert'"}
+	what := "new"
+	switch {
+	case counts.Inserted+counts.Replaced == 0:
+		return nil
+	case counts.Replaced > 0:
+		what = "rewrite-0"
+		fresh := "SELECT " + columns + " FROM (" + diff + ") WHERE action IN ('insert', 'replace')"
+		task.Select = fresh + " UNION ALL SELECT " + columns + " FROM " + stored + " o WHERE NOT EXISTS (SELECT 1 FROM (" + fresh +
+			") n WHERE n.symbol = o.symbol AND n.ts = o.ts AND n.kind = o.kind)"
+		for _, f := range files {
+			b.remove = append(b.remove, f.location)
+		}
+	}
+	location := dataFile(b.out.Table, p.Partition, b.run, b.build, n, what)
+	if task.File, err = l.create(location); err != nil {
+		return err
+	}
+	if _, err := l.Engine.Write(ctx, task); err != nil {
+		return err
+	}
+	b.add = append(b.add, location)
+	return l.files.Sync(location)
+}
+
+// actionDiff is the SELECT of the latest row of each key of a part, with what it does to
+// the stored ones. The same action told by another source changes nothing.
+func (l *Lake) actionDiff(p Part, existing []string) string {
+	var same []string
+	for _, c := range []string{"ratio", "amount", "currency", "basis"} {
+		same = append(same, "i."+c+" IS NOT DISTINCT FROM o."+c)
+	}
+	return `SELECT i.*, CASE WHEN o.symbol IS NULL THEN 'insert'
+		WHEN i.fetched_at < o.fetched_at OR i.fetched_at = o.fetched_at AND i.fetch_id <= o.fetch_id THEN 'superseded'
+		WHEN ` + strings.Join(same, " AND ") + ` THEN 'unchanged' ELSE 'replace' END AS action
+	FROM (SELECT ` + columnList(ActionColumns) + " FROM " + l.Engine.Relation(p.Files) + ` r
+		QUALIFY row_number() OVER (PARTITION BY symbol, ts, kind ORDER BY fetched_at DESC, fetch_id DESC, "row" DESC) = 1) i
+	LEFT JOIN ` + l.typed(ActionColumns, existing) + " o ON o.symbol = i.symbol AND o.ts = i.ts AND o.kind = i.kind"
+}
+
+// count tells what becomes of the rows of a part.
+func (b *actionBuilder) count(ctx context.Context, diff string, rows int64) (c tickerlake.Counts, err error) {
+	_, found, err := b.lake.Engine.Query(ctx, "SELECT action, count(*) FROM ("+diff+") GROUP BY action")
+	if err != nil {
+		return c, err
+	}
+	for _, r := range found {
+		n, _ := r[1].(int64)
+		switch action, _ := r[0].(string); action {
+		case "insert":
+			c.Inserted = n
+		case "replace":
+			c.Replaced = n
+		case "unchanged":
+			c.Unchanged = n
+		case "superseded":
+		default:
+			return c, tickerlake.Errorf(tickerlake.Internal, "lake.actions", action, "%s", fmt.Sprint(r...))
+		}
+	}
+	c.Superseded = rows - c.Inserted - c.Replaced - c.Unchanged
+	return c, nil
+}
+
+// A told is a split or dividend that a fetch of the run tells of, and that the table does
+// not have, or has otherwise.
+type told struct {
+	symbol, kind, fetchID string
+	ts, fetchedAt         time.Time
+}
+
+func (t told) key() fetchKey { return fetchKey{t.fetchedAt, t.fetchID} }
+
+// news lists what the run's fetches tell of that is new.
+func (l *Lake) news(ctx context.Context, parts []Part) ([]told, error) {
+	var out []told
+	var files []file
+	for _, p := range parts {
+		if p.Outcome != OutcomeActions {
+			continue
+		}
+		if files == nil {
+			t, err := l.Catalog.LoadTable(ctx, l.prod(), tickerlake.ActionsTable)
+			if err == nil {
+				files, err = plan(ctx, t, table.MainBranch)
+			}
+			if err != nil && !errors.Is(err, tickerlake.NotFound) {
+				return nil, err
+			}
+		}
+		year := slices.DeleteFunc(slices.Clone(files), func(f file) bool { return f.partition != p.Partition })
+		existing, err := l.local(year)
+		if err == nil {
+			err = l.Whole(ctx, existing)
+		}
+		if err != nil {
+			return nil, err
+		}
+		_, rows, err := l.Engine.Query(ctx, "SELECT DISTINCT r.symbol, r.kind, r.fetch_id, r.ts, r.fetched_at FROM "+l.Engine.Relation(p.Files)+" r WHERE EXISTS (SELECT 1 FROM ("+
+			l.actionDiff(p, existing)+") d WHERE d.action IN ('insert', 'replace') AND d.symbol = r.symbol AND d.ts = r.ts AND d.kind = r.kind)")
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range rows {
+			out = append(out, told{textOf(r[0]), textOf(r[1]), textOf(r[2]), timeOf(r[3]), timeOf(r[4])})
+		}
+	}
+	return out, nil
+}
+
+// toldOf adds to what is suspected: a series whose source tells of a split or dividend
+// that is new has other prices since, or another adj_close, of all bars before it. A
+// series that begins with the run has all of its history from one basis.
+func (l *Lake) toldOf(ctx context.Context, note cleaned, all map[string]map[string]suspicion) error {
+	news, err := l.news(ctx, note.Result.Parts)
+	if err != nil || len(news) == 0 {
+		return err
+	}
+	adjusts, err := l.adjusted(ctx, note.Result.Parts, news)
+	if err != nil {
+		return err
+	}
+	for _, g := range note.Result.Groups {
+		if g.Outcome != OutcomeBars {
+			continue
+		}
+		for _, t := range news {
+			if t.symbol != g.Symbol || t.fetchID != g.FetchID || !t.fetchedAt.Equal(g.FetchedAt) ||
+				!(adjusts[[2]string{g.Table, g.FetchID}] || t.kind == tickerlake.KindSplit && g.Basis != string(tickerlake.BasisRaw) || g.Basis == string(tickerlake.BasisTotal)) {
+				continue
+			}
+			series, err := l.Catalog.Series(ctx, g.Table)
+			if err != nil {
+				return err
+			}
+			if series[tickerlake.Symbol(g.Symbol)].Last.IsZero() {
+				continue
+			}
+			if all[g.Table] == nil {
+				all[g.Table] = map[string]suspicion{}
+			}
+			s := all[g.Table][g.Symbol]
+			if s.reason == "" {
+				s.reason = fmt.Sprintf("its source tells of a %s of %s", t.kind, tsText(t.ts))
+			}
+			if t.key().after(s.since) {
+				s.since = t.key()
+			}
+			all[g.Table][g.Symbol] = s
+		}
+	}
+	return nil
+}
+
+// adjusted tells of which tables and fetches rows have an adj_close.
+func (l *Lake) adjusted(ctx context.Context, parts []Part, news []told) (map[[2]string]bool, error) {
+	var ids []string
+	for _, t := range news {
+		ids = append(ids, quality.Literal(t.fetchID))
+	}
+	slices.Sort(ids)
+	files := filesOf(parts, func(p Part) bool { return p.Outcome == OutcomeBars })
+	out := map[[2]string]bool{}
+	if len(files) == 0 {
+		return out, nil
+	}
+	_, rows, err := l.Engine.Query(ctx, "SELECT DISTINCT tbl, fetch_id FROM "+l.Engine.Relation(files)+" r WHERE adj_close IS NOT NULL AND fetch_id IN ("+strings.Join(slices.Compact(ids), ", ")+")")
+	for _, r := range rows {
+		out[[2]string{textOf(r[0]), textOf(r[1])}] = true
+	}
+	return out, err
+}
