@@ -204,7 +204,7 @@ func (l *Lake) toldOf(ctx context.Context, note cleaned, all map[string]map[stri
 				!(adjusts[[2]string{g.Table, g.FetchID}] || t.kind == tickerlake.KindSplit && g.Basis != string(tickerlake.BasisRaw) || g.Basis == string(tickerlake.BasisTotal)) {
 				continue
 			}
-			series, err := l.Catalog.Series(ctx, g.Table)
+			series, err := l.Catalog.Published(ctx, g.Table)
 			if err != nil {
 				return err
 			}

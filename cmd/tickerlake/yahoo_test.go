@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -169,4 +170,86 @@ func TestActions(t *testing.T) {
 	p.do("check")
 	p.do("tidy")
 	p.do("doctor", "--deep")
+}
+
+// TestToldActionWaits: the source tells of a dividend with bars that are too few to show
+// a ratio. The series waits until all of its history has come, and comes in one commit;
+// what is known makes nothing wait again.
+func TestToldActionWaits(t *testing.T) {
+	day := time.Date(2026, 2, 16, 14, 30, 0, 0, time.UTC) // a Monday
+	const days = 10
+	// answer tells of bars from a number on, and of what was paid on the last day.
+	paid := 0.0
+	answer := func(from, to int) string {
+		var at, closes, adjusted []string
+		for i := from; i < to; i++ {
+			at = append(at, fmt.Sprint(day.AddDate(0, 0, i/5*7+i%5).Unix()))
+			closes = append(closes, fmt.Sprint(100+i))
+			a := float64(100 + i)
+			if paid > 0 && i < days-1 {
+				a -= 1 + float64(i) // each in its own way
+			}
+			adjusted = append(adjusted, fmt.Sprint(a))
+		}
+		events := ""
+		if paid > 0 {
+			events = fmt.Sprintf(`"events":{"dividends":{"1":{"amount":%g,"date":%s}}},`, paid, fmt.Sprint(day.AddDate(0, 0, (days-1)/5*7+(days-1)%5).Unix()))
+		}
+		return `{"chart":{"result":[{"meta":{"currency":"USD","symbol":"AAA","exchangeTimezoneName":"America/New_York"},"timestamp":[` + strings.Join(at, ",") + `],` + events +
+			`"indicators":{"quote":[{"close":[` + strings.Join(closes, ",") + `]}],"adjclose":[{"adjclose":[` + strings.Join(adjusted, ",") + `]}]}}],"error":null}}`
+	}
+	until, whole := days-1, 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		from := until - 2
+		if r.URL.Query().Get("period1") == "-2208988800" {
+			from, whole = 0, whole+1
+		}
+		_, _ = w.Write([]byte(answer(from, until)))
+	}))
+	defer server.Close()
+	p := newProgram(t, "sources:\n  yahoo: {preset: yahoo, base_url: "+server.URL+", symbols: [AAA], requests_a_minute: 0}\n")
+	p.now = time.Date(2026, 2, 26, 22, 0, 0, 0, time.UTC)
+	step := func(says string) {
+		t.Helper()
+		p.now = p.now.Add(24 * time.Hour)
+		p.do("fetch")
+		if out := p.do("run"); !strings.Contains(out, says) {
+			t.Errorf("run says\n%s\nwant %s", out, says)
+		}
+	}
+	p.do("fetch")
+	p.do("run")
+	if got := p.ask("SELECT count(*) FROM bars_1d"); got != "9" || whole != 1 {
+		t.Fatalf("%s bars after %d requests for all", got, whole)
+	}
+	until, paid = days, 0.5
+	step("2 waiting")
+	if got := p.ask("SELECT count(*), sum(adj_close) FROM bars_1d"); got != "9,936" {
+		t.Errorf("the table has %s", got)
+	}
+	if out := p.do("status"); !strings.Contains(out, "its source tells of a dividend of 2026-02-27") {
+		t.Errorf("status says\n%s", out)
+	}
+	if got := p.ask("SELECT ts, amount FROM actions"); got != "2026-02-27 00:00:00,0.5" {
+		t.Errorf("actions are %s", got)
+	}
+	before := whole
+	step("1 inserted, 9 replaced")
+	if whole != before+1 {
+		t.Errorf("%d requests for all", whole-before)
+	}
+	if got := p.ask("SELECT count(*), sum(adj_close) FROM bars_1d"); got != "10,1000" {
+		t.Errorf("the table has %s", got)
+	}
+	before = whole
+	step("unchanged")
+	if whole != before {
+		t.Errorf("%d requests for all though nothing is new", whole-before)
+	}
+	// Another amount is news too.
+	paid = 0.75
+	step("waiting")
+	if out := p.do("doctor"); !strings.Contains(out, "nothing is wrong") {
+		t.Error(out)
+	}
 }

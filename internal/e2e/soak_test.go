@@ -352,6 +352,39 @@ func (s *soak) sameAsMarket(now time.Time) {
 		}
 		s.t.Logf("%s: %d rows are compared", table.name, len(want))
 	}
+	s.sameActions(m, since, until)
+}
+
+// sameActions compares splits and dividends with those of the market.
+func (s *soak) sameActions(m *simulate.Market, since, until time.Time) {
+	s.t.Helper()
+	var want []string
+	for _, symbol := range strings.Split(soakDaily, ", ") {
+		actions, err := m.TrueActions(tickerlake.Symbol(symbol), since, until)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		for _, a := range actions {
+			line := fmt.Sprintf("[%s %s dividend  %v]", a.Symbol, a.Ts.Format(time.DateOnly), a.Dividend)
+			if a.Split > 0 {
+				line = fmt.Sprintf("[%s %s split %v ]", a.Symbol, a.Ts.Format(time.DateOnly), a.Split)
+			}
+			want = append(want, line)
+		}
+	}
+	var got []string
+	for _, r := range s.rows(fmt.Sprintf("SELECT symbol, CAST(ts AS DATE), kind, ratio, amount FROM actions WHERE ts >= TIMESTAMP '%s' AND ts < TIMESTAMP '%s'", since.Format(time.DateTime), until.Format(time.DateTime))) {
+		got = append(got, fmt.Sprint(r))
+	}
+	slices.Sort(want)
+	slices.Sort(got)
+	if len(want) == 0 {
+		s.t.Error("the market knows no splits and no dividends")
+	}
+	if !slices.Equal(got, want) {
+		s.t.Errorf("actions has\n%s\nthe market says\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	s.t.Logf("actions: %d rows are compared", len(want))
 }
 
 func soakLine(b tickerlake.Bar) string {
