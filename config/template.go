@@ -43,6 +43,16 @@ workflow:                        # crawl, clean, optimize, quality, publish
   retries: 2                     # of a job that failed in a way that may pass
   timeout: 30 minutes            # of one attempt of a job
 
+# workflows:                     # jobs of your own: a SELECT, and the table of its rows
+#   daily:
+#     jobs:
+#       highs: {sql: "SELECT symbol, max(high) AS high FROM bars_1d GROUP BY symbol", table: highs, mode: replace}
+#     triggers: [{type: SCHEDULED, schedule: "cron(0 22 ? * MON-FRI *)"}]
+
+# alarms:                        # tickerlake status and /metrics show them
+#   stale_source: 2 hours        # nothing new of a source is published
+#   webhook: ${ALARM_HOOK}       # is told when one begins or ends
+
 # tidy:                          # what is kept; tickerlake run tidies when it is due
 #   snapshots: 100               # of a table, and the last of each day for 30 days
 #   raw: 0 days                  # how long raw documents are kept; 0: for ever
