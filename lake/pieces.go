@@ -13,8 +13,7 @@ import (
 
 // A piece is files of one partition of a table that hold all rows of some span of time,
 // so that no ts, and no key, is in two pieces. What rules measure is kept by piece: a
-// run that appends the bars of a minute has the files of that minute's hour measured,
-// not those of the month.
+// run that appends the bars of a minute has its file measured, not those of the month.
 type piece struct {
 	partition string
 	files     []file
@@ -23,8 +22,8 @@ type piece struct {
 
 // pieces divides the files of a table, by partition and time. A piece is a month of
 // daily bars, a day of others, or more if a file holds more. In the last of them, where
-// bars come in, it is a day or an hour. So there are few, and only those change whose
-// files do.
+// bars come in, it is a day or a minute. So there are few, since tidy merges the files of
+// minutes, and only those change whose files do.
 func pieces(files []file) []piece {
 	if len(files) == 0 {
 		return nil
@@ -75,13 +74,13 @@ func (l *Lake) parts(v View) []piece {
 }
 
 // beginning is when the span of a moment begins: a month or a day, or if fine a day or
-// an hour.
+// a minute.
 func beginning(t time.Time, daily, fine bool) time.Time {
 	switch {
 	case daily && !fine:
 		return time.Date(t.Year(), t.Month(), 1, 0, 0, 0, 0, time.UTC)
 	case !daily && fine:
-		return t.Truncate(time.Hour)
+		return t.Truncate(time.Minute)
 	}
 	return time.Date(t.Year(), t.Month(), t.Day(), 0, 0, 0, 0, time.UTC)
 }
@@ -91,7 +90,7 @@ func following(t time.Time, daily, fine bool) time.Time {
 	case daily && !fine:
 		return t.AddDate(0, 1, 0)
 	case !daily && fine:
-		return t.Add(time.Hour)
+		return t.Add(time.Minute)
 	}
 	return t.AddDate(0, 0, 1)
 }
