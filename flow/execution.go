@@ -57,6 +57,10 @@ func (x *execution) run(ctx context.Context, w Workflow) error {
 	ctx, interrupt := context.WithCancelCause(ctx)
 	defer interrupt(nil)
 	starts := w.starts()
+	jobs := map[string]*JobResult{} // each is its worker's from the time it begins until it is done
+	for i := range x.result.Jobs {
+		jobs[x.result.Jobs[i].Job] = &x.result.Jobs[i]
+	}
 	ended := map[string]JobState{} // for good
 	begun := map[string]bool{}
 	failures := map[string]error{}
@@ -66,11 +70,11 @@ func (x *execution) run(ctx context.Context, w Workflow) error {
 	for working := 0; ; working-- {
 		held = false
 		for _, job := range w.Jobs {
-			j, known := x.result.job(job.Name())
+			j := jobs[job.Name()]
 			switch {
 			case begun[job.Name()]:
 				continue
-			case !known:
+			case j == nil:
 				// The run was begun by a program whose workflow lacks the job.
 				x.log.Warn("job is not part of the run", "job", job.Name())
 				begun[job.Name()] = true
@@ -95,9 +99,9 @@ func (x *execution) run(ctx context.Context, w Workflow) error {
 			break
 		}
 		d := <-done
-		switch j, _ := x.result.job(d.name); {
+		switch {
 		case d.ended:
-			if ended[d.name] = j.State; d.err != nil {
+			if ended[d.name] = jobs[d.name].State; d.err != nil {
 				failures[d.name] = d.err
 			}
 		case broken == nil:
