@@ -198,11 +198,13 @@ func TestFragmentedBatchesAndRecovery(t *testing.T) {
 	}
 	m.fail = nil
 	s = start(t, cfg, o)
+	s.mu.Lock() // delivery has begun
 	for _, b := range s.outstanding {
 		if b.extents != nil {
 			t.Errorf("%d extents are kept in memory", len(b.extents))
 		}
 	}
+	s.mu.Unlock()
 	if err := s.stop(); err != nil {
 		t.Fatal(err)
 	}
