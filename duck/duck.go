@@ -29,7 +29,7 @@ import (
 type EngineOptions struct {
 	// Spill is the folder for what does not fit in memory; what is in it is removed.
 	Spill string
-	// MemoryMB is DuckDB's memory limit, 768 if 0. The process needs some more.
+	// MemoryMB is DuckDB's memory limit, 704 if 0. The process needs some more.
 	MemoryMB int
 	// Threads is the number of threads, all processors if 0.
 	Threads int
@@ -47,7 +47,7 @@ type Engine struct {
 // NewEngine makes an engine; nothing is opened yet.
 func NewEngine(o EngineOptions) *Engine {
 	if o.MemoryMB == 0 {
-		o.MemoryMB = 768
+		o.MemoryMB = 704
 	}
 	if o.Threads == 0 {
 		o.Threads = runtime.NumCPU()

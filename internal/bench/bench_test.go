@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	memoryMB  = 768     // of the engine, as the program runs it
+	memoryMB  = 704     // of the engine, as the program runs it
 	unlimited = 1 << 16 // more than the data needs
 )
 
