@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/apache/iceberg-go/table"
 
 	"github.com/tickerlake/tickerlake"
+	"github.com/tickerlake/tickerlake/catalog"
 	"github.com/tickerlake/tickerlake/quality"
 )
 
@@ -99,15 +101,17 @@ func (b *actionBuilder) part(ctx context.Context, n int, p Part, files []file) e
 }
 
 // actionDiff is the SELECT of the latest row of each key of a part, with what it does to
-// the stored ones. The same action told by another source changes nothing.
+// the stored ones, and since when the table knows the same. The same action told by
+// another source changes nothing.
 func (l *Lake) actionDiff(p Part, existing []string) string {
 	var same []string
 	for _, c := range []string{"ratio", "amount", "currency", "basis"} {
 		same = append(same, "i."+c+" IS NOT DISTINCT FROM o."+c)
 	}
-	return `SELECT i.*, CASE WHEN o.symbol IS NULL THEN 'insert'
+	agrees := strings.Join(same, " AND ")
+	return `SELECT i.*, CASE WHEN ` + agrees + ` THEN o.fetched_at END AS known, CASE WHEN o.symbol IS NULL THEN 'insert'
 		WHEN i.fetched_at < o.fetched_at OR i.fetched_at = o.fetched_at AND i.fetch_id <= o.fetch_id THEN 'superseded'
-		WHEN ` + strings.Join(same, " AND ") + ` THEN 'unchanged' ELSE 'replace' END AS action
+		WHEN ` + agrees + ` THEN 'unchanged' ELSE 'replace' END AS action
 	FROM (SELECT ` + columnList(ActionColumns) + " FROM " + l.Engine.Relation(p.Files) + ` r
 		QUALIFY row_number() OVER (PARTITION BY symbol, ts, kind ORDER BY fetched_at DESC, fetch_id DESC, "row" DESC) = 1) i
 	LEFT JOIN ` + l.typed(ActionColumns, existing) + " o ON o.symbol = i.symbol AND o.ts = i.ts AND o.kind = i.kind"
@@ -137,17 +141,20 @@ func (b *actionBuilder) count(ctx context.Context, diff string, rows int64) (c t
 	return c, nil
 }
 
-// A told is a split or dividend that a fetch of the run tells of, and that the table does
-// not have, or has otherwise.
+// A told is a split or dividend that a fetch of the run tells of.
 type told struct {
-	symbol, kind, fetchID string
-	ts, fetchedAt         time.Time
+	action
+	fetch fetchKey
+	known time.Time // since when the table has it so; zero if it does not
 }
 
-func (t told) key() fetchKey { return fetchKey{t.fetchedAt, t.fetchID} }
+type action struct {
+	symbol, kind string
+	ts           time.Time
+}
 
-// news lists what the run's fetches tell of that is new.
-func (l *Lake) news(ctx context.Context, parts []Part) ([]told, error) {
+// told lists what the run's fetches tell of, each as the latest of them has it.
+func (l *Lake) told(ctx context.Context, parts []Part) ([]told, error) {
 	var out []told
 	var files []file
 	for _, p := range parts {
@@ -171,23 +178,30 @@ func (l *Lake) news(ctx context.Context, parts []Part) ([]told, error) {
 		if err != nil {
 			return nil, err
 		}
-		_, rows, err := l.Engine.Query(ctx, "SELECT DISTINCT r.symbol, r.kind, r.fetch_id, r.ts, r.fetched_at FROM "+l.Engine.Relation(p.Files)+" r WHERE EXISTS (SELECT 1 FROM ("+
-			l.actionDiff(p, existing)+") d WHERE d.action IN ('insert', 'replace') AND d.symbol = r.symbol AND d.ts = r.ts AND d.kind = r.kind)")
+		_, rows, err := l.Engine.Query(ctx, "SELECT DISTINCT r.symbol, r.kind, r.ts, r.fetched_at, r.fetch_id, d.known FROM "+l.Engine.Relation(p.Files)+" r JOIN ("+l.actionDiff(p, existing)+`) d
+			ON d.symbol = r.symbol AND d.ts = r.ts AND d.kind = r.kind AND d.ratio IS NOT DISTINCT FROM r.ratio AND d.amount IS NOT DISTINCT FROM r.amount
+			WHERE d.action IN ('insert', 'replace') OR d.known IS NOT NULL`)
 		if err != nil {
 			return nil, err
 		}
 		for _, r := range rows {
-			out = append(out, told{textOf(r[0]), textOf(r[1]), textOf(r[2]), timeOf(r[3]), timeOf(r[4])})
+			t := told{action: action{textOf(r[0]), textOf(r[1]), timeOf(r[2])}, fetch: fetchKey{timeOf(r[3]), textOf(r[4])}}
+			if r[5] != nil {
+				t.known = timeOf(r[5])
+			}
+			out = append(out, t)
 		}
 	}
 	return out, nil
 }
 
 // toldOf adds to what is suspected: a series whose source tells of a split or dividend
-// that is new has other prices since, or another adj_close, of all bars before it. A
-// series that begins with the run has all of its history from one basis.
+// that is new to it has other prices since, or another adj_close, of all bars before it.
+// New to it is what the table does not have, or has had only since after the series'
+// latest fetch: then another source told of it first. A series that begins with the run
+// has all of its history from one basis.
 func (l *Lake) toldOf(ctx context.Context, note cleaned, all map[string]map[string]suspicion) error {
-	news, err := l.news(ctx, note.Result.Parts)
+	news, err := l.told(ctx, note.Result.Parts)
 	if err != nil || len(news) == 0 {
 		return err
 	}
@@ -195,43 +209,87 @@ func (l *Lake) toldOf(ctx context.Context, note cleaned, all map[string]map[stri
 	if err != nil {
 		return err
 	}
+	by := map[string][]told{} // fetch id
+	for _, t := range news {
+		by[t.fetch.id] = append(by[t.fetch.id], t)
+	}
+	type telling struct {
+		table string
+		action
+	}
+	since := map[telling]fetchKey{} // the first fetch of the series that tells of it
+	stored := map[string]*storedSeries{}
 	for _, g := range note.Result.Groups {
 		if g.Outcome != OutcomeBars {
 			continue
 		}
-		for _, t := range news {
-			if t.symbol != g.Symbol || t.fetchID != g.FetchID || !t.fetchedAt.Equal(g.FetchedAt) ||
-				!(adjusts[[2]string{g.Table, g.FetchID}] || t.kind == tickerlake.KindSplit && g.Basis != string(tickerlake.BasisRaw) || g.Basis == string(tickerlake.BasisTotal)) {
+		for _, t := range by[g.FetchID] {
+			if t.symbol != g.Symbol || !t.fetch.at.Equal(g.FetchedAt) || !g.changesWith(t.kind, adjusts[[2]string{g.Table, g.FetchID}]) {
 				continue
 			}
-			series, err := l.Catalog.Published(ctx, g.Table)
-			if err != nil {
-				return err
+			if stored[g.Table] == nil {
+				if stored[g.Table], err = l.storedSeries(ctx, g.Table); err != nil {
+					return err
+				}
 			}
-			if series[tickerlake.Symbol(g.Symbol)].Last.IsZero() {
+			if !stored[g.Table].isNew(t) {
 				continue
 			}
-			if all[g.Table] == nil {
-				all[g.Table] = map[string]suspicion{}
+			key := telling{g.Table, t.action}
+			if first, ok := since[key]; !ok || first.after(t.fetch) {
+				since[key] = t.fetch
 			}
-			s := all[g.Table][g.Symbol]
-			if s.reason == "" {
-				s.reason = fmt.Sprintf("its source tells of a %s of %s", t.kind, tsText(t.ts))
-			}
-			if t.key().after(s.since) {
-				s.since = t.key()
-			}
-			all[g.Table][g.Symbol] = s
 		}
 	}
+	earliest := func(a, b telling) int { return a.ts.Compare(b.ts) }
+	for _, t := range slices.SortedFunc(maps.Keys(since), earliest) {
+		first := since[t]
+		if all[t.table] == nil {
+			all[t.table] = map[string]suspicion{}
+		}
+		s := all[t.table][t.symbol]
+		if s.reason == "" {
+			s.reason = fmt.Sprintf("its source tells of a %s of %s", t.kind, tsText(t.ts))
+		}
+		if first.after(s.since) {
+			s.since = first
+		}
+		all[t.table][t.symbol] = s
+	}
 	return nil
+}
+
+// changesWith reports whether a split or dividend changes the bars before it.
+func (g Group) changesWith(kind string, adjusted bool) bool {
+	return adjusted || g.Basis == string(tickerlake.BasisTotal) || kind == tickerlake.KindSplit && g.Basis != string(tickerlake.BasisRaw)
+}
+
+// storedSeries are the series of a table as they are published.
+type storedSeries struct {
+	series map[tickerlake.Symbol]tickerlake.Series
+	covers map[string][]catalog.Cover
+}
+
+func (l *Lake) storedSeries(ctx context.Context, table string) (*storedSeries, error) {
+	series, err := l.Catalog.Published(ctx, table)
+	if err != nil {
+		return nil, err
+	}
+	covers, err := l.Catalog.Covers(ctx, table, time.Time{})
+	return &storedSeries{series, covers}, err
+}
+
+// isNew reports whether the series is stored, and by fetches of before what is told.
+func (s *storedSeries) isNew(t told) bool {
+	return !s.series[tickerlake.Symbol(t.symbol)].Last.IsZero() &&
+		(t.known.IsZero() || !slices.ContainsFunc(s.covers[t.symbol], func(c catalog.Cover) bool { return !c.FetchedAt.Before(t.known) }))
 }
 
 // adjusted tells of which tables and fetches rows have an adj_close.
 func (l *Lake) adjusted(ctx context.Context, parts []Part, news []told) (map[[2]string]bool, error) {
 	var ids []string
 	for _, t := range news {
-		ids = append(ids, quality.Literal(t.fetchID))
+		ids = append(ids, quality.Literal(t.fetch.id))
 	}
 	slices.Sort(ids)
 	files := filesOf(parts, func(p Part) bool { return p.Outcome == OutcomeBars })

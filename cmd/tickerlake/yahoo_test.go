@@ -253,3 +253,70 @@ func TestToldActionWaits(t *testing.T) {
 		t.Error(out)
 	}
 }
+
+// TestActionKnownFromAnother: a split that one source has told of makes the series of
+// another wait as well, once that tells of it.
+func TestActionKnownFromAnother(t *testing.T) {
+	day := time.Date(2026, 2, 16, 14, 30, 0, 0, time.UTC) // a Monday
+	until, whole := 9, 0                                  // bars that there are
+	split := map[string]bool{}                            // the intervals of which it is told
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		from, interval := until-2, r.URL.Query().Get("interval")
+		if period1, err := strconv.ParseInt(r.URL.Query().Get("period1"), 10, 64); err == nil && period1 < day.Unix() {
+			from = 0
+			if interval == "1h" {
+				whole++
+			}
+		}
+		var at, closes []string
+		for i := from; i < until; i++ {
+			at = append(at, fmt.Sprint(day.AddDate(0, 0, i/5*7+i%5).Unix()))
+			price := 100 + float64(i)
+			if split[interval] && i < 9 {
+				price = 50 - float64(i) // no ratio is to be seen
+			}
+			closes = append(closes, fmt.Sprint(price))
+		}
+		events := ""
+		if split[interval] {
+			events = fmt.Sprintf(`"events":{"splits":{"1":{"date":%d,"numerator":2,"denominator":1}}},`, day.AddDate(0, 0, 11).Unix())
+		}
+		_, _ = w.Write([]byte(`{"chart":{"result":[{"meta":{"currency":"USD","symbol":"AAA","exchangeTimezoneName":"America/New_York"},"timestamp":[` + strings.Join(at, ",") + `],` + events +
+			`"indicators":{"quote":[{"close":[` + strings.Join(closes, ",") + `]}]}}],"error":null}}`))
+	}))
+	defer server.Close()
+	p := newProgram(t, "sources:\n  days: {preset: yahoo, base_url: "+server.URL+", symbols: [AAA], requests_a_minute: 0}\n"+
+		"  hours: {preset: yahoo, base_url: "+server.URL+", interval: 1h, symbols: [AAA], requests_a_minute: 0}\n")
+	p.now = time.Date(2026, 2, 26, 22, 0, 0, 0, time.UTC)
+	step := func(source, says string) {
+		t.Helper()
+		p.now = p.now.Add(12 * time.Hour)
+		p.do("fetch", source)
+		if out := p.do("run"); !strings.Contains(out, says) {
+			t.Errorf("run after %s says\n%s\nwant %s", source, out, says)
+		}
+	}
+	p.do("fetch")
+	p.do("run")
+	until, split["1d"] = 10, true
+	step("days", "waiting")
+	split["1h"] = true
+	step("hours", "2 waiting")
+	if got := p.ask("SELECT count(*), max(close) FROM bars_1h"); got != "9,108" {
+		t.Errorf("the table has %s", got)
+	}
+	if out := p.do("status"); strings.Count(out, "its source tells of a split of 2026-02-27") != 2 {
+		t.Errorf("status says\n%s", out)
+	}
+	before := whole
+	step("hours", "1 inserted, 9 replaced")
+	if got := p.ask("SELECT count(*), max(close) FROM bars_1h"); got != "10,109" || whole != before+1 {
+		t.Errorf("the table has %s after %d requests for all", got, whole-before)
+	}
+	step("hours", "unchanged")
+	step("days", "1 inserted, 9 replaced")
+	step("hours", "unchanged")
+	if whole != before+1 {
+		t.Errorf("%d requests for all", whole-before)
+	}
+}
