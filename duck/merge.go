@@ -74,13 +74,18 @@ func (m *merge) incoming(ctx context.Context) (string, error) {
 	if len(m.Skip) > 0 {
 		values := make([]string, len(m.Skip))
 		for i, s := range m.Skip {
-			values[i] = fmt.Sprintf("(%s, %s, %s, %s, %s, %t)", quote(s.Symbol), quote(s.Source), quote(s.Basis), quote(s.Currency), quote(s.Interval), s.Wait)
+			fetched, ts := "NULL::TIMESTAMP", "NULL::TIMESTAMP"
+			if !s.FetchedBefore.IsZero() {
+				fetched, ts = timestamp(s.FetchedBefore), timestamp(s.TsBefore)
+			}
+			values[i] = fmt.Sprintf("(%s, %s, %s, %s, %s, %t, %s, %s)", quote(s.Symbol), quote(s.Source), quote(s.Basis), quote(s.Currency), quote(s.Interval), s.Wait, fetched, ts)
 		}
-		err := m.run(ctx, "CREATE OR REPLACE TEMP TABLE skip AS SELECT * FROM (VALUES "+strings.Join(values, ", ")+") v(symbol, source, basis, currency, \"interval\", wait)")
+		err := m.run(ctx, "CREATE OR REPLACE TEMP TABLE skip AS SELECT * FROM (VALUES "+strings.Join(values, ", ")+") v(symbol, source, basis, currency, \"interval\", wait, fetched_before, ts_before)")
 		if err != nil {
 			return "", err
 		}
-		skipped := "EXISTS (SELECT 1 FROM skip s WHERE s.symbol = i.symbol AND (s.source = '' OR (s.source = i.source AND s.basis = i.basis AND s.currency = i.currency AND s.\"interval\" = i.\"interval\"))"
+		skipped := "EXISTS (SELECT 1 FROM skip s WHERE s.symbol = i.symbol AND (s.source = '' OR (s.source = i.source AND s.basis = i.basis AND s.currency = i.currency AND s.\"interval\" = i.\"interval\"))" +
+			" AND (s.fetched_before IS NULL OR i.fetched_at < s.fetched_before AND i.ts < s.ts_before)"
 		if m.out.Skipped, err = m.number(ctx, "SELECT count(*) FROM "+m.rows()+" i WHERE "+skipped+" AND NOT s.wait)"); err != nil {
 			return "", err
 		}

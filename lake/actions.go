@@ -205,7 +205,11 @@ func (l *Lake) toldOf(ctx context.Context, note cleaned, all map[string]map[stri
 	if err != nil || len(news) == 0 {
 		return err
 	}
-	adjusts, err := l.adjusted(ctx, note.Result.Parts, news)
+	var ids []string
+	for _, t := range news {
+		ids = append(ids, t.fetch.id)
+	}
+	adjusts, err := l.adjusted(ctx, note.Result.Parts, ids)
 	if err != nil {
 		return err
 	}
@@ -286,10 +290,10 @@ func (s *storedSeries) isNew(t told) bool {
 }
 
 // adjusted tells of which tables and fetches rows have an adj_close.
-func (l *Lake) adjusted(ctx context.Context, parts []Part, news []told) (map[[2]string]bool, error) {
+func (l *Lake) adjusted(ctx context.Context, parts []Part, fetches []string) (map[[2]string]bool, error) {
 	var ids []string
-	for _, t := range news {
-		ids = append(ids, quality.Literal(t.fetch.id))
+	for _, id := range fetches {
+		ids = append(ids, quality.Literal(id))
 	}
 	slices.Sort(ids)
 	files := filesOf(parts, func(p Part) bool { return p.Outcome == OutcomeBars })

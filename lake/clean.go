@@ -83,6 +83,12 @@ type cleaned struct {
 	Bad       int64             `json:"bad"`     // lines that were quarantined unread
 	Result    CleanResult       `json:"result"`
 	Conflicts map[string][]Skip `json:"conflicts"` // by table
+	Outdated  map[string][]Skip `json:"outdated"`  // of final bars
+}
+
+// aside says which rows of a table's final bars are not taken.
+func (c cleaned) aside(made candidates, table string) []Skip {
+	return slices.Concat(c.Conflicts[table], c.Outdated[table], made.SetAside[table])
 }
 
 // unfit counts the rows of unfinished bars that are in conflict with their series.
@@ -176,6 +182,9 @@ func (l *Lake) Clean(ctx context.Context, run Run) error {
 	}
 	note.Result = joined(result, inputs)
 	if note.Conflicts, err = l.conflicts(ctx, note.Result.Groups); err != nil {
+		return err
+	}
+	if note.Outdated, err = l.outdated(ctx, note.Result); err != nil {
 		return err
 	}
 	fault.Point("clean.split")

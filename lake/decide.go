@@ -178,7 +178,11 @@ func (l *Lake) examine(ctx context.Context, q tickerlake.Quarantined, document [
 	if err != nil {
 		return g, err
 	}
-	if c := conflicts[g.Table]; len(c) > 0 {
+	outdated, err := l.outdated(ctx, result)
+	if err != nil {
+		return g, err
+	}
+	if c := append(conflicts[g.Table], outdated[g.Table]...); len(c) > 0 {
 		return g, refuse(tickerlake.Conflict, "the row does not belong there: %s", c[0].Reason)
 	}
 	covers, err := l.Catalog.Covers(ctx, g.Table, g.FetchedAt)
@@ -199,6 +203,8 @@ func Remedy(reason string) string {
 	switch {
 	case strings.HasPrefix(reason, "rule "):
 		return "if the row is right, accept it, or change the rule; if it is wrong, reject it: the next fetch whose window holds it brings what the source says then"
+	case strings.HasSuffix(reason, twoBases):
+		return "reject it, and bring in a file, or ask a source, of after that"
 	case strings.Contains(reason, " where the table has "):
 		return "give the source a table of its own (table:) and fetch again, or take its prices instead (tickerlake refetch SYMBOL --source NAME --replace)"
 	case strings.HasSuffix(reason, " is not above zero"), strings.HasPrefix(reason, "high is below "), strings.HasPrefix(reason, "low is above "):

@@ -136,8 +136,8 @@ type MergeTask struct {
 }
 
 // A Skip names rows of a table that are left out: all of a symbol, or, with a
-// source, those of the symbol with this source, basis, currency and interval. They are
-// set aside, or wait.
+// source, those of the symbol with this source, basis, currency and interval, or, with
+// times, those fetched before one of bars before the other. They are set aside, or wait.
 type Skip struct {
 	Wait     bool   `json:"wait,omitempty"`
 	Symbol   string `json:"symbol"`
@@ -145,7 +145,11 @@ type Skip struct {
 	Basis    string `json:"basis,omitempty"`
 	Currency string `json:"currency,omitempty"`
 	Interval string `json:"interval,omitempty"`
-	Reason   string `json:"reason"`
+
+	FetchedBefore time.Time `json:"fetched_before,omitzero"`
+	TsBefore      time.Time `json:"ts_before,omitzero"`
+
+	Reason string `json:"reason"`
 }
 
 // A Span is what a fetch of the run tells of a symbol, from its first final bar to

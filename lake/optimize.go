@@ -139,7 +139,7 @@ func (l *Lake) candidates(ctx context.Context, run Run, note cleaned, c *candida
 	for _, name := range order {
 		b := &builder{
 			lake: l, run: run.ID(), name: name, build: c.Build, groups: note.Result.Groups, rows: all,
-			skips: slices.Concat(note.Conflicts[name], c.SetAside[name], c.Waits[name]), restated: map[string]Restatement{},
+			skips: append(note.aside(*c, name), c.Waits[name]...), restated: map[string]Restatement{},
 		}
 		for _, r := range c.Restated[name] {
 			b.restated[r.Symbol] = r
@@ -172,7 +172,7 @@ func (l *Lake) candidates(ctx context.Context, run Run, note cleaned, c *candida
 // quarantineAside records the rows that are set aside.
 func (l *Lake) quarantineAside(ctx context.Context, run Run, note cleaned, c candidates) error {
 	for _, t := range c.Tables {
-		if err := l.quarantineSkipped(ctx, run, note, OutcomeBars, t.Table, slices.Concat(note.Conflicts[t.Table], c.SetAside[t.Table])); err != nil {
+		if err := l.quarantineSkipped(ctx, run, note, OutcomeBars, t.Table, note.aside(c, t.Table)); err != nil {
 			return err
 		}
 	}

@@ -82,7 +82,7 @@ func publication(run string, note cleaned, c candidates, crawl crawled) catalog.
 		}
 	}
 	for _, g := range note.Result.Groups {
-		if skipped(g, slices.Concat(note.Conflicts[g.Table], c.SetAside[g.Table])) {
+		if skipped(g, note.aside(c, g.Table)) {
 			continue
 		}
 		series := [2]string{g.Table, g.Symbol}
@@ -157,7 +157,8 @@ func publication(run string, note cleaned, c candidates, crawl crawled) catalog.
 
 func skipped(g Group, skips []Skip) bool {
 	return slices.ContainsFunc(skips, func(s Skip) bool {
-		return s.Symbol == g.Symbol && (s.Source == "" || s.Source == g.Source && s.Basis == g.Basis && s.Currency == g.Currency && s.Interval == g.Interval)
+		return s.Symbol == g.Symbol && (s.Source == "" || s.Source == g.Source && s.Basis == g.Basis && s.Currency == g.Currency && s.Interval == g.Interval) &&
+			(s.FetchedBefore.IsZero() || g.FetchedAt.Before(s.FetchedBefore) && g.MaxTs.Before(s.TsBefore))
 	})
 }
 

@@ -101,6 +101,9 @@ func (l *Lake) quarantineSkipped(ctx context.Context, run Run, note cleaned, out
 			reason.WriteString(" AND source = " + quality.Literal(s.Source) + " AND basis = " + quality.Literal(s.Basis) +
 				" AND currency = " + quality.Literal(s.Currency) + ` AND "interval" = ` + quality.Literal(s.Interval))
 		}
+		if !s.FetchedBefore.IsZero() {
+			reason.WriteString(" AND fetched_at < " + quality.TimestampLiteral(s.FetchedBefore) + " AND ts < " + quality.TimestampLiteral(s.TsBefore))
+		}
 		reason.WriteString(" THEN " + quality.Literal(s.Reason))
 	}
 	reason.WriteString(" END")

@@ -114,7 +114,7 @@ func (c candidates) restatement(table, symbol string) (Restatement, bool) {
 // settle decides about suspect series: they come anew, or their rows wait.
 func (l *Lake) settle(ctx context.Context, note cleaned, c *candidates, all map[string]map[string]suspicion) error {
 	for _, table := range slices.Sorted(maps.Keys(all)) {
-		d := &decision{lake: l, table: table, note: note, skips: slices.Concat(note.Conflicts[table], c.SetAside[table])}
+		d := &decision{lake: l, table: table, note: note, skips: note.aside(*c, table)}
 		if err := d.look(ctx, all[table]); err != nil {
 			return err
 		}

@@ -319,4 +319,30 @@ func TestActionKnownFromAnother(t *testing.T) {
 	if whole != before+1 {
 		t.Errorf("%d requests for all", whole-before)
 	}
+
+	// A file of before the split has years that the source does not give.
+	file := func(name string, at time.Time, close int, says string) {
+		t.Helper()
+		text := "Datetime,Close\n"
+		for _, d := range []int{12, 13, 16} {
+			text += fmt.Sprintf("2026-02-%d 09:30:00,%d\n", d, close+d)
+		}
+		p.do("import", p.file(name, text, at), "--source", "hours", "--symbol", "AAA")
+		if out := p.do("run"); !strings.Contains(out, says) {
+			t.Errorf("run after %s says\n%s\nwant %s", name, out, says)
+		}
+	}
+	file("old.csv", time.Date(2026, 2, 26, 23, 0, 0, 0, time.UTC), 80, "3 rows in, 1 superseded, 2 quarantined")
+	if out := p.do("quarantine", "list", "--json"); strings.Count(out, "before the split of 2026-02-27") != 2 {
+		t.Errorf("quarantine list: %s", out)
+	}
+	ids := strings.Fields(p.ask("SELECT id FROM ops.quarantine WHERE reason LIKE '%two bases'"))
+	if _, text, status := p.try("quarantine", "accept", ids[0]); status != 1 || !strings.Contains(text, "does not belong there") {
+		t.Errorf("accept ends with %d: %s", status, text)
+	}
+	file("new.csv", time.Date(2026, 2, 28, 9, 0, 0, 0, time.UTC), 40, "3 rows in, 2 inserted, 1 superseded")
+	if got := p.ask("SELECT count(*), min(ts), min(close) FROM bars_1h"); got != "12,2026-02-12 14:30:00,42" {
+		t.Errorf("the table has %s", got)
+	}
+	p.do("doctor", "--deep")
 }

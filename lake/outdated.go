@@ -1,0 +1,121 @@
+package lake
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/apache/iceberg-go/table"
+
+	"github.com/tickerlake/tickerlake"
+	"github.com/tickerlake/tickerlake/catalog"
+	"github.com/tickerlake/tickerlake/quality"
+)
+
+// twoBases ends the reason of a row that is outdated.
+const twoBases = "the series would be on two bases"
+
+// outdated finds rows, by table, that would put bars of before a split or dividend in
+// front of those that were fetched since: a file that is older than the split, with years
+// that the source did not give. Where both have a bar the later fetch counts anyway.
+func (l *Lake) outdated(ctx context.Context, r CleanResult) (map[string][]Skip, error) {
+	older := map[string][]Group{} // by table
+	covers := map[string]map[string][]catalog.Cover{}
+	first := map[string]time.Time{} // fetched at, by table
+	for _, g := range r.Groups {
+		if g.Outcome == OutcomeBars {
+			first[g.Table] = tickerlake.Earlier(first[g.Table], g.FetchedAt)
+		}
+	}
+	for t, at := range first {
+		var err error
+		if covers[t], err = l.Catalog.Covers(ctx, t, at); err != nil {
+			return nil, err
+		}
+	}
+	var symbols, ids []string
+	for _, g := range r.Groups {
+		if g.Outcome == OutcomeBars && g.MinTs.Before(confirmedFrom(covers[g.Table][g.Symbol], g.FetchedAt)) {
+			older[g.Table] = append(older[g.Table], g)
+			symbols, ids = append(symbols, g.Symbol), append(ids, g.FetchID)
+		}
+	}
+	if len(older) == 0 {
+		return nil, nil
+	}
+	actions, err := l.actionsOf(ctx, symbols)
+	if err != nil || len(actions) == 0 {
+		return nil, err
+	}
+	adjusts, err := l.adjusted(ctx, r.Parts, ids)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string][]Skip{}
+	for t, groups := range older {
+		for _, g := range groups {
+			for _, a := range actions[g.Symbol] { // the latest first
+				from := confirmedFrom(covers[t][g.Symbol], a.ts)
+				if !g.FetchedAt.Before(a.ts) || !g.MinTs.Before(from) || !g.changesWith(a.kind, adjusts[[2]string{t, g.FetchID}]) {
+					continue
+				}
+				skip := Skip{Symbol: g.Symbol, FetchedBefore: a.ts, TsBefore: from, Reason: fmt.Sprintf(
+					"%s: fetched before the %s of %s, and those from %s on were fetched since: %s",
+					t, a.kind, tsText(a.ts), tsText(from), twoBases)}
+				if !slices.Contains(out[t], skip) {
+					out[t] = append(out[t], skip)
+				}
+				break
+			}
+		}
+	}
+	return out, nil
+}
+
+// confirmedFrom is the first ts that fetches of a moment or later have confirmed; zero if
+// there are none.
+func confirmedFrom(covers []catalog.Cover, at time.Time) (from time.Time) {
+	for _, c := range covers {
+		if !c.FetchedAt.Before(at) {
+			from = tickerlake.Earlier(from, c.From)
+		}
+	}
+	return from
+}
+
+// actionsOf lists the known splits and dividends of symbols, the latest first.
+func (l *Lake) actionsOf(ctx context.Context, symbols []string) (map[string][]action, error) {
+	t, err := l.Catalog.LoadTable(ctx, l.prod(), tickerlake.ActionsTable)
+	if errors.Is(err, tickerlake.NotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	files, err := plan(ctx, t, table.MainBranch)
+	if err != nil || len(files) == 0 {
+		return nil, err
+	}
+	paths, err := l.local(files)
+	if err == nil {
+		err = l.Whole(ctx, paths)
+	}
+	if err != nil {
+		return nil, err
+	}
+	for i, s := range symbols {
+		symbols[i] = quality.Literal(s)
+	}
+	slices.Sort(symbols)
+	_, rows, err := l.Engine.Query(ctx, "SELECT symbol, kind, ts FROM "+l.typed(ActionColumns, paths)+" a WHERE symbol IN ("+
+		strings.Join(slices.Compact(symbols), ", ")+") ORDER BY ts DESC")
+	out := map[string][]action{}
+	for _, r := range rows {
+		a := action{textOf(r[0]), textOf(r[1]), timeOf(r[2])}
+		out[a.symbol] = append(out[a.symbol], a)
+	}
+	return out, err
+}
