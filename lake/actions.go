@@ -156,25 +156,11 @@ type action struct {
 // told lists what the run's fetches tell of, each as the latest of them has it.
 func (l *Lake) told(ctx context.Context, parts []Part) ([]told, error) {
 	var out []told
-	var files []file
 	for _, p := range parts {
 		if p.Outcome != OutcomeActions {
 			continue
 		}
-		if files == nil {
-			t, err := l.Catalog.LoadTable(ctx, l.prod(), tickerlake.ActionsTable)
-			if err == nil {
-				files, err = plan(ctx, t, table.MainBranch)
-			}
-			if err != nil && !errors.Is(err, tickerlake.NotFound) {
-				return nil, err
-			}
-		}
-		year := slices.DeleteFunc(slices.Clone(files), func(f file) bool { return f.partition != p.Partition })
-		existing, err := l.local(year)
-		if err == nil {
-			err = l.Whole(ctx, existing)
-		}
+		existing, err := l.actionFiles(ctx, p.Partition)
 		if err != nil {
 			return nil, err
 		}
@@ -195,6 +181,28 @@ func (l *Lake) told(ctx context.Context, parts []Part) ([]told, error) {
 	return out, nil
 }
 
+// actionFiles lists the local files of the published splits and dividends of a year, or
+// of all.
+func (l *Lake) actionFiles(ctx context.Context, year string) ([]string, error) {
+	t, err := l.Catalog.LoadTable(ctx, l.prod(), tickerlake.ActionsTable)
+	if errors.Is(err, tickerlake.NotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	files, err := plan(ctx, t, table.MainBranch)
+	if err != nil {
+		return nil, err
+	}
+	files = slices.DeleteFunc(files, func(f file) bool { return year != "" && f.partition != year })
+	paths, err := l.local(files)
+	if err != nil {
+		return nil, err
+	}
+	return paths, l.Whole(ctx, paths)
+}
+
 // toldOf adds to what is suspected: a series whose source tells of a split or dividend
 // that is new to it has other prices since, or another adj_close, of all bars before it.
 // New to it is what the table does not have, or has had only since after the series'
@@ -213,9 +221,10 @@ func (l *Lake) toldOf(ctx context.Context, note cleaned, all map[string]map[stri
 	if err != nil {
 		return err
 	}
-	by := map[string][]told{} // fetch id
+	type answer struct{ fetch, symbol string }
+	by := map[answer][]told{}
 	for _, t := range news {
-		by[t.fetch.id] = append(by[t.fetch.id], t)
+		by[answer{t.fetch.id, t.symbol}] = append(by[answer{t.fetch.id, t.symbol}], t)
 	}
 	type telling struct {
 		table string
@@ -227,8 +236,8 @@ func (l *Lake) toldOf(ctx context.Context, note cleaned, all map[string]map[stri
 		if g.Outcome != OutcomeBars {
 			continue
 		}
-		for _, t := range by[g.FetchID] {
-			if t.symbol != g.Symbol || !t.fetch.at.Equal(g.FetchedAt) || !g.changesWith(t.kind, adjusts[[2]string{g.Table, g.FetchID}]) {
+		for _, t := range by[answer{g.FetchID, g.Symbol}] {
+			if !t.fetch.at.Equal(g.FetchedAt) || !g.changesWith(t.kind, adjusts[[2]string{g.Table, g.FetchID}]) {
 				continue
 			}
 			if stored[g.Table] == nil {

@@ -2,13 +2,10 @@ package lake
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/apache/iceberg-go/table"
 
 	"github.com/tickerlake/tickerlake"
 	"github.com/tickerlake/tickerlake/catalog"
@@ -88,22 +85,8 @@ func confirmedFrom(covers []catalog.Cover, at time.Time) (from time.Time) {
 
 // actionsOf lists the known splits and dividends of symbols, the latest first.
 func (l *Lake) actionsOf(ctx context.Context, symbols []string) (map[string][]action, error) {
-	t, err := l.Catalog.LoadTable(ctx, l.prod(), tickerlake.ActionsTable)
-	if errors.Is(err, tickerlake.NotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	files, err := plan(ctx, t, table.MainBranch)
-	if err != nil || len(files) == 0 {
-		return nil, err
-	}
-	paths, err := l.local(files)
-	if err == nil {
-		err = l.Whole(ctx, paths)
-	}
-	if err != nil {
+	paths, err := l.actionFiles(ctx, "")
+	if err != nil || len(paths) == 0 {
 		return nil, err
 	}
 	for i, s := range symbols {
