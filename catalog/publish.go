@@ -14,7 +14,8 @@ type Confirmation struct {
 	tickerlake.Series
 	Cover Cover
 	// Anew says that the fetch took the place of all that was known of the series, which
-	// waits no longer. What the fetch has not told is forgotten, and source, basis and
+	// waits no longer. What the fetch has not told is forgotten, but for
+	// what fetches have covered if no user wants it replaced, and source, basis and
 	// currency are its own.
 	Anew bool
 }
