@@ -170,6 +170,9 @@ func FromFile(fetchID string) bool {
 // has less.
 const ReplaceFetch = "replace-"
 
+// Replaces reports whether a fetch id is of such an answer.
+func Replaces(fetchID string) bool { return strings.HasPrefix(fetchID, ReplaceFetch) }
+
 // AcceptedField is the key of a raw document that has the id of the quarantined row
 // that a user accepted by it.
 const AcceptedField = "accepted"

@@ -212,18 +212,3 @@ func fullDisk(root string) int {
 	}
 	return 0
 }
-
-func TestDirDenied(t *testing.T) {
-	if os.Geteuid() == 0 {
-		t.Skip("SKIPPED: root may write everywhere, so a read-only folder cannot be tried")
-	}
-	root := t.TempDir()
-	d := open(t, root)
-	if err := os.Chmod(root, 0o555); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.Chmod(root, 0o755) })
-	if _, err := d.Put(t.Context(), "a", strings.NewReader("x"), blob.Condition{}); !errors.Is(err, tickerlake.Denied) {
-		t.Errorf("put: %v", err)
-	}
-}

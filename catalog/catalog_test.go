@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -165,6 +166,37 @@ func TestCovers(t *testing.T) {
 			t.Errorf("day %d is confirmed at %v, want %v", d, got, want)
 		}
 	}
+}
+
+// TestCoversOfASeriesThatComesAnew: what older fetches have covered is kept, unless a user
+// has had the series replaced.
+func TestCoversOfASeriesThatComesAnew(t *testing.T) {
+	ctx, c := context.Background(), open(t, t.TempDir())
+	day := func(n int) time.Time { return time.Date(2026, 1, n, 0, 0, 0, 0, time.UTC) }
+	confirm := func(at time.Time, fetch string, anew bool, from, to int, want ...string) {
+		t.Helper()
+		err := c.Publish(ctx, catalog.Publication{Run: fetch, Confirmations: []catalog.Confirmation{{
+			Series: tickerlake.Series{Table: "t", Symbol: "A", Interval: "1d"}, Anew: anew,
+			Cover: catalog.Cover{From: day(from), To: day(to), FetchedAt: at, FetchID: fetch},
+		}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		covers, err := c.Covers(ctx, "t", time.Time{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, x := range covers["A"] {
+			got = append(got, x.FetchID)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("covered by %q after %s, want %q", got, fetch, want)
+		}
+	}
+	confirm(now, "first", false, 1, 9, "first")
+	confirm(now.Add(time.Hour), "anew", true, 3, 9, "first", "anew")
+	confirm(now.Add(2*time.Hour), tickerlake.ReplaceFetch+"x", true, 5, 9, tickerlake.ReplaceFetch+"x")
 }
 
 func TestNewerStateIsRefused(t *testing.T) {

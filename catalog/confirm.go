@@ -113,11 +113,11 @@ func (w *confirmer) confirm(ctx context.Context, n Confirmation) error {
 		w.series[k] = m
 	}
 	if m.is.interval == "" || n.Anew {
-		was := m.is.covers
-		m.is = stand{source: n.Source, basis: string(n.Basis), currency: n.Currency, interval: string(n.Interval)}
-		if !strings.HasPrefix(n.Cover.FetchID, tickerlake.ReplaceFetch) {
-			m.is.covers = was // also where the fetch has no bar nothing older belongs
+		covers := m.is.covers
+		if tickerlake.Replaces(n.Cover.FetchID) {
+			covers = nil
 		}
+		m.is = stand{source: n.Source, basis: string(n.Basis), currency: n.Currency, interval: string(n.Interval), covers: covers}
 	}
 	last := stamp(n.Last)
 	m.is.last = max(m.is.last, last)

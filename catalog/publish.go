@@ -14,9 +14,9 @@ type Confirmation struct {
 	tickerlake.Series
 	Cover Cover
 	// Anew says that the fetch took the place of all that was known of the series, which
-	// waits no longer. What the fetch has not told is forgotten, but for
-	// what fetches have covered if no user wants it replaced, and source, basis and
-	// currency are its own.
+	// waits no longer. Source, basis and currency are its own, and what it has not told is
+	// forgotten. What older fetches have covered is forgotten too only if a user wants the
+	// series replaced: otherwise what is older still does not come back there.
 	Anew bool
 }
 

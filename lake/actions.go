@@ -13,7 +13,6 @@ import (
 
 	"github.com/tickerlake/tickerlake"
 	"github.com/tickerlake/tickerlake/catalog"
-	"github.com/tickerlake/tickerlake/quality"
 )
 
 // Splits and dividends come with the bars and end in a table of their own. They are few,
@@ -300,17 +299,12 @@ func (s *storedSeries) isNew(t told) bool {
 
 // adjusted tells of which tables and fetches rows have an adj_close.
 func (l *Lake) adjusted(ctx context.Context, parts []Part, fetches []string) (map[[2]string]bool, error) {
-	var ids []string
-	for _, id := range fetches {
-		ids = append(ids, quality.Literal(id))
-	}
-	slices.Sort(ids)
 	files := filesOf(parts, func(p Part) bool { return p.Outcome == OutcomeBars })
 	out := map[[2]string]bool{}
 	if len(files) == 0 {
 		return out, nil
 	}
-	_, rows, err := l.Engine.Query(ctx, "SELECT DISTINCT tbl, fetch_id FROM "+l.Engine.Relation(files)+" r WHERE adj_close IS NOT NULL AND fetch_id IN ("+strings.Join(slices.Compact(ids), ", ")+")")
+	_, rows, err := l.Engine.Query(ctx, "SELECT DISTINCT tbl, fetch_id FROM "+l.Engine.Relation(files)+" r WHERE adj_close IS NOT NULL AND fetch_id IN ("+literals(fetches)+")")
 	for _, r := range rows {
 		out[[2]string{textOf(r[0]), textOf(r[1])}] = true
 	}

@@ -400,7 +400,7 @@ func (l *Lake) conflicts(ctx context.Context, groups []Group) (map[string][]Skip
 		if len(differs) == 0 {
 			continue
 		}
-		if strings.HasPrefix(g.FetchID, tickerlake.ReplaceFetch) && string(s.Interval) == g.Interval {
+		if tickerlake.Replaces(g.FetchID) && string(s.Interval) == g.Interval {
 			// From here on the series is what a user wants in its place.
 			s.Source, s.Basis, s.Currency = g.Source, tickerlake.Basis(g.Basis), g.Currency
 			series[tickerlake.Symbol(g.Symbol)] = s

@@ -204,7 +204,7 @@ func Remedy(reason string) string {
 	case strings.HasPrefix(reason, "rule "):
 		return "if the row is right, accept it, or change the rule; if it is wrong, reject it: the next fetch whose window holds it brings what the source says then"
 	case strings.HasSuffix(reason, twoBases):
-		return "reject it, and bring in a file, or ask a source, of after that"
+		return "reject it; what a file or a source says since that day can be taken"
 	case strings.Contains(reason, " where the table has "):
 		return "give the source a table of its own (table:) and fetch again, or take its prices instead (tickerlake refetch SYMBOL --source NAME --replace)"
 	case strings.HasSuffix(reason, " is not above zero"), strings.HasPrefix(reason, "high is below "), strings.HasPrefix(reason, "low is above "):

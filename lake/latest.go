@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -121,6 +122,15 @@ func skipRows(skips map[string][]Skip) []string {
 		}
 	}
 	return rows
+}
+
+// literals lists texts for an IN, each once.
+func literals(texts []string) string {
+	texts = slices.Compact(slices.Sorted(slices.Values(texts)))
+	for i, s := range texts {
+		texts[i] = quality.Literal(s)
+	}
+	return strings.Join(texts, ", ")
 }
 
 // columnList names columns for a SELECT.

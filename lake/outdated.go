@@ -4,12 +4,10 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/tickerlake/tickerlake"
 	"github.com/tickerlake/tickerlake/catalog"
-	"github.com/tickerlake/tickerlake/quality"
 )
 
 // twoBases ends the reason of a row that is outdated.
@@ -19,7 +17,6 @@ const twoBases = "the series would be on two bases"
 // front of those that were fetched since: a file that is older than the split, with years
 // that the source did not give. Where both have a bar the later fetch counts anyway.
 func (l *Lake) outdated(ctx context.Context, r CleanResult) (map[string][]Skip, error) {
-	older := map[string][]Group{} // by table
 	covers := map[string]map[string][]catalog.Cover{}
 	first := map[string]time.Time{} // fetched at, by table
 	for _, g := range r.Groups {
@@ -33,11 +30,11 @@ func (l *Lake) outdated(ctx context.Context, r CleanResult) (map[string][]Skip, 
 			return nil, err
 		}
 	}
+	var older []Group
 	var symbols, ids []string
 	for _, g := range r.Groups {
 		if g.Outcome == OutcomeBars && g.MinTs.Before(confirmedFrom(covers[g.Table][g.Symbol], g.FetchedAt)) {
-			older[g.Table] = append(older[g.Table], g)
-			symbols, ids = append(symbols, g.Symbol), append(ids, g.FetchID)
+			older, symbols, ids = append(older, g), append(symbols, g.Symbol), append(ids, g.FetchID)
 		}
 	}
 	if len(older) == 0 {
@@ -52,21 +49,19 @@ func (l *Lake) outdated(ctx context.Context, r CleanResult) (map[string][]Skip, 
 		return nil, err
 	}
 	out := map[string][]Skip{}
-	for t, groups := range older {
-		for _, g := range groups {
-			for _, a := range actions[g.Symbol] { // the latest first
-				from := confirmedFrom(covers[t][g.Symbol], a.ts)
-				if !g.FetchedAt.Before(a.ts) || !g.MinTs.Before(from) || !g.changesWith(a.kind, adjusts[[2]string{t, g.FetchID}]) {
-					continue
-				}
-				skip := Skip{Symbol: g.Symbol, FetchedBefore: a.ts, TsBefore: from, Reason: fmt.Sprintf(
-					"%s: fetched before the %s of %s, and those from %s on were fetched since: %s",
-					t, a.kind, tsText(a.ts), tsText(from), twoBases)}
-				if !slices.Contains(out[t], skip) {
-					out[t] = append(out[t], skip)
-				}
-				break
+	for _, g := range older {
+		for _, a := range actions[g.Symbol] { // the latest first
+			from := confirmedFrom(covers[g.Table][g.Symbol], a.ts)
+			if !g.FetchedAt.Before(a.ts) || !g.MinTs.Before(from) || !g.changesWith(a.kind, adjusts[[2]string{g.Table, g.FetchID}]) {
+				continue
 			}
+			skip := Skip{Symbol: g.Symbol, FetchedBefore: a.ts, TsBefore: from, Reason: fmt.Sprintf(
+				"%s: fetched before the %s of %s, and those from %s on were fetched since: %s",
+				g.Table, a.kind, tsText(a.ts), tsText(from), twoBases)}
+			if !slices.Contains(out[g.Table], skip) {
+				out[g.Table] = append(out[g.Table], skip)
+			}
+			break
 		}
 	}
 	return out, nil
@@ -89,12 +84,8 @@ func (l *Lake) actionsOf(ctx context.Context, symbols []string) (map[string][]ac
 	if err != nil || len(paths) == 0 {
 		return nil, err
 	}
-	for i, s := range symbols {
-		symbols[i] = quality.Literal(s)
-	}
-	slices.Sort(symbols)
 	_, rows, err := l.Engine.Query(ctx, "SELECT symbol, kind, ts FROM "+l.typed(ActionColumns, paths)+" a WHERE symbol IN ("+
-		strings.Join(slices.Compact(symbols), ", ")+") ORDER BY ts DESC")
+		literals(symbols)+") ORDER BY ts DESC")
 	out := map[string][]action{}
 	for _, r := range rows {
 		a := action{textOf(r[0]), textOf(r[1]), timeOf(r[2])}

@@ -227,12 +227,8 @@ type asideRow struct {
 
 // asideRows lists rows that are set aside with the local files they are from.
 func (l *Lake) asideRows(ctx context.Context, files []string, where, reason string, paths []string) (from []string, out []asideRow, err error) {
-	list := make([]string, len(paths))
-	for i, p := range paths {
-		list[i] = quality.Literal(p)
-	}
 	_, rows, err := l.Engine.Query(ctx, `SELECT object, coalesce(fetch_id, ''), "row", coalesce(symbol, ''), coalesce(ts_text, CAST(ts AS VARCHAR), ''), tbl, `+
-		reason+" FROM "+l.Engine.Relation(files)+" WHERE "+where+" AND object IN ("+strings.Join(list, ", ")+")")
+		reason+" FROM "+l.Engine.Relation(files)+" WHERE "+where+" AND object IN ("+literals(paths)+")")
 	for _, r := range rows {
 		text := func(i int) string { s, _ := r[i].(string); return s }
 		row := asideRow{tickerlake.Quarantined{Symbol: text(3), Ts: text(4), Table: text(5), Reason: text(6)}, text(1), r[2]}

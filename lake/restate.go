@@ -11,7 +11,6 @@ import (
 
 	"github.com/tickerlake/tickerlake"
 	"github.com/tickerlake/tickerlake/catalog"
-	"github.com/tickerlake/tickerlake/quality"
 )
 
 // A Restatement is a series that comes anew: a fetch of the run has all of its history
@@ -52,7 +51,7 @@ func (l *Lake) suspected(ctx context.Context, groups []Group) (map[string]map[st
 	out := map[string]map[string]suspicion{}
 	for _, g := range groups {
 		w := known[[2]string{g.Table, g.Symbol}]
-		replace := g.Outcome == OutcomeBars && strings.HasPrefix(g.FetchID, tickerlake.ReplaceFetch)
+		replace := g.Outcome == OutcomeBars && tickerlake.Replaces(g.FetchID)
 		if w == nil && !replace {
 			continue
 		}
@@ -208,25 +207,20 @@ type standing struct {
 func (d *decision) look(ctx context.Context, suspects map[string]suspicion) error {
 	l := d.lake
 	d.groups, d.complete, d.stored = map[string][]Group{}, map[answerKey][2]time.Time{}, map[string]standing{}
-	var ids, symbols []string
+	var ids []string
 	for _, g := range d.note.Result.Groups {
 		if _, ok := suspects[g.Symbol]; !ok || g.Table != d.table || g.Outcome != OutcomeBars || skipped(g, d.skips) {
 			continue
 		}
 		d.groups[g.Symbol] = append(d.groups[g.Symbol], g)
-		ids = append(ids, quality.Literal(g.FetchID))
+		ids = append(ids, g.FetchID)
 	}
-	for symbol := range suspects {
-		symbols = append(symbols, quality.Literal(symbol))
-	}
-	slices.Sort(symbols)
-	slices.Sort(ids)
 	if len(ids) == 0 {
 		return nil
 	}
 	rows := l.Engine.Relation(filesOf(d.note.Result.Parts, Part.ofBars))
 	_, found, err := l.Engine.Query(ctx, `WITH answer AS (SELECT DISTINCT fetch_id, fetched_at, symbol, ts, "row" FROM `+rows+" r WHERE fetch_id IN ("+
-		strings.Join(slices.Compact(ids), ", ")+")) SELECT symbol, fetched_at, fetch_id, first_ts, last_ts FROM ("+CompleteSQL("answer")+") c")
+		literals(ids)+")) SELECT symbol, fetched_at, fetch_id, first_ts, last_ts FROM ("+CompleteSQL("answer")+") c")
 	if err != nil {
 		return err
 	}
@@ -236,7 +230,7 @@ func (d *decision) look(ctx context.Context, suspects map[string]suspicion) erro
 	if d.covers, err = l.Catalog.Covers(ctx, d.table, time.Time{}); err != nil {
 		return err
 	}
-	return d.standings(ctx, symbols)
+	return d.standings(ctx, slices.Collect(maps.Keys(suspects)))
 }
 
 // standings reads what the table has of the series.
@@ -263,7 +257,7 @@ func (d *decision) standings(ctx context.Context, symbols []string) error {
 		return err
 	}
 	_, found, err := l.Engine.Query(ctx, "SELECT symbol, min(ts), max(ts), max(fetched_at), max(CASE WHEN fetched_at = newest THEN fetch_id END) FROM (SELECT symbol, ts, fetched_at, fetch_id, max(fetched_at) OVER (PARTITION BY symbol) AS newest FROM "+
-		l.Engine.Relation(paths)+" b WHERE symbol IN ("+strings.Join(symbols, ", ")+")) s GROUP BY symbol")
+		l.Engine.Relation(paths)+" b WHERE symbol IN ("+literals(symbols)+")) s GROUP BY symbol")
 	if err != nil {
 		return err
 	}
@@ -288,7 +282,7 @@ func (d *decision) whole(symbol string, s suspicion) (Restatement, string) {
 	for _, g := range groups {
 		key := fetchKey{g.FetchedAt, g.FetchID}
 		span, complete := d.complete[answerKey{symbol, key}]
-		replaces := strings.HasPrefix(g.FetchID, tickerlake.ReplaceFetch)
+		replaces := tickerlake.Replaces(g.FetchID)
 		switch {
 		case s.since.after(key), there && !key.after(stored.latest), s.replace && !replaces,
 			strings.HasPrefix(g.FetchID, tickerlake.CopiedFetch): // its rows may be some of many
