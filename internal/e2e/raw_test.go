@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"compress/gzip"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,6 +19,25 @@ func (p *pipeline) objects() []string {
 		p.t.Fatal(err)
 	}
 	return found
+}
+
+// unpacked is the text of an object of the raw bucket.
+func (p *pipeline) unpacked(key string) string {
+	p.t.Helper()
+	file, err := os.Open(p.path("lake", "buckets", "raw", filepath.FromSlash(key)))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer file.Close()
+	z, err := gzip.NewReader(file)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	text, err := io.ReadAll(z)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return string(text)
 }
 
 // TestDamagedObjects cuts one object short and puts others beside it that are no
