@@ -86,7 +86,8 @@ func (m *merge) incoming(ctx context.Context) (string, error) {
 		}
 		skipped := "EXISTS (SELECT 1 FROM skip s WHERE s.symbol = i.symbol AND (s.source = '' OR (s.source = i.source AND s.basis = i.basis AND s.currency = i.currency AND s.\"interval\" = i.\"interval\"))" +
 			" AND (s.fetched_before IS NULL OR i.fetched_at < s.fetched_before AND i.ts < s.ts_before)"
-		if m.out.Skipped, err = m.number(ctx, "SELECT count(*) FROM "+m.rows()+" i WHERE "+skipped+" AND NOT s.wait)"); err != nil {
+		aside := " AND (NOT s.wait OR " + lake.FromFileSQL("i.fetch_id") + "))"
+		if m.out.Skipped, err = m.number(ctx, "SELECT count(*) FROM "+m.rows()+" i WHERE "+skipped+aside); err != nil {
 			return "", err
 		}
 		all, err := m.number(ctx, "SELECT count(*) FROM "+m.rows()+" i WHERE "+skipped+")")

@@ -185,6 +185,15 @@ func (l *Lake) examine(ctx context.Context, q tickerlake.Quarantined, document [
 	if c := append(conflicts[g.Table], outdated[g.Table]...); len(c) > 0 {
 		return g, refuse(tickerlake.Conflict, "the row does not belong there: %s", c[0].Reason)
 	}
+	waits, err := l.Catalog.Waits(ctx)
+	if err != nil {
+		return g, err
+	}
+	for _, w := range waits {
+		if w.Table == g.Table && string(w.Symbol) == g.Symbol {
+			return g, refuse(tickerlake.Conflict, "%s: %s", seriesWaits, w.Reason)
+		}
+	}
 	covers, err := l.Catalog.Covers(ctx, g.Table, g.FetchedAt)
 	if err != nil {
 		return g, err
@@ -203,6 +212,8 @@ func Remedy(reason string) string {
 	switch {
 	case strings.HasPrefix(reason, "rule "):
 		return "if the row is right, accept it, or change the rule; if it is wrong, reject it: the next fetch whose window holds it brings what the source says then"
+	case strings.Contains(reason, ": "+seriesWaits+": "):
+		return "accept it when tickerlake status does not name the series any more, or take the whole file then (tickerlake import --again)"
 	case strings.HasSuffix(reason, twoBases):
 		return "reject it; what a file or a source says since that day can be taken"
 	case strings.Contains(reason, " where the table has "):

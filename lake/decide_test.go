@@ -23,15 +23,20 @@ func (f *fixture) accept(q tickerlake.Quarantined) (bool, error) {
 	})
 }
 
-// quarantinedFor gives the one row that was set aside for a reason.
-func (f *fixture) quarantinedFor(reason string) tickerlake.Quarantined {
-	f.Helper()
-	var out []tickerlake.Quarantined
+// quarantined gives the rows that were set aside for a reason.
+func (f *fixture) quarantined(reason string) (out []tickerlake.Quarantined) {
 	for _, q := range f.events.quarantined() {
 		if strings.Contains(q.Reason, reason) {
 			out = append(out, q)
 		}
 	}
+	return out
+}
+
+// quarantinedFor gives the one row that was set aside for a reason.
+func (f *fixture) quarantinedFor(reason string) tickerlake.Quarantined {
+	f.Helper()
+	out := f.quarantined(reason)
 	if len(out) != 1 {
 		f.Fatalf("%d rows were set aside for %q", len(out), reason)
 	}

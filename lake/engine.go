@@ -137,7 +137,8 @@ type MergeTask struct {
 
 // A Skip names rows of a table that are left out: all of a symbol, or, with a
 // source, those of the symbol with this source, basis, currency and interval, or, with
-// times, those fetched before one of bars before the other. They are set aside, or wait.
+// times, those fetched before one of bars before the other. They are set aside; with Wait,
+// only those from files are, and the others wait.
 type Skip struct {
 	Wait     bool   `json:"wait,omitempty"`
 	Symbol   string `json:"symbol"`

@@ -169,10 +169,11 @@ func (l *Lake) candidates(ctx context.Context, run Run, note cleaned, c *candida
 	return counts, nil
 }
 
-// quarantineAside records the rows that are set aside.
+// quarantineAside records the rows that are set aside. Those of a file are if their series
+// waits: the answer that ends the waiting need not have what the file has.
 func (l *Lake) quarantineAside(ctx context.Context, run Run, note cleaned, c candidates) error {
 	for _, t := range c.Tables {
-		if err := l.quarantineSkipped(ctx, run, note, OutcomeBars, t.Table, note.aside(c, t.Table)); err != nil {
+		if err := l.quarantineSkipped(ctx, run, note, OutcomeBars, t.Table, slices.Concat(note.aside(c, t.Table), c.Waits[t.Table])); err != nil {
 			return err
 		}
 	}

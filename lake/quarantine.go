@@ -101,10 +101,13 @@ func (l *Lake) quarantineSkipped(ctx context.Context, run Run, note cleaned, out
 			reason.WriteString(" AND source = " + quality.Literal(s.Source) + " AND basis = " + quality.Literal(s.Basis) +
 				" AND currency = " + quality.Literal(s.Currency) + ` AND "interval" = ` + quality.Literal(s.Interval))
 		}
+		if s.Wait {
+			reason.WriteString(" AND " + FromFileSQL("fetch_id"))
+		}
 		if !s.FetchedBefore.IsZero() {
 			reason.WriteString(" AND fetched_at < " + quality.TimestampLiteral(s.FetchedBefore) + " AND ts < " + quality.TimestampLiteral(s.TsBefore))
 		}
-		reason.WriteString(" THEN " + quality.Literal(s.Reason))
+		reason.WriteString(" THEN " + quality.Literal(s.reason(table)))
 	}
 	reason.WriteString(" END")
 	which := func(p Part) bool { return p.Outcome == outcome && p.Table == table }

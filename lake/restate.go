@@ -11,6 +11,7 @@ import (
 
 	"github.com/tickerlake/tickerlake"
 	"github.com/tickerlake/tickerlake/catalog"
+	"github.com/tickerlake/tickerlake/quality"
 )
 
 // A Restatement is a series that comes anew: a fetch of the run has all of its history
@@ -108,6 +109,22 @@ func (c candidates) restatement(table, symbol string) (Restatement, bool) {
 		return Restatement{}, false
 	}
 	return c.Restated[table][i], true
+}
+
+// seriesWaits begins what follows the table in the reason of a row from a file.
+const seriesWaits = "its series waits for all of its history"
+
+// reason is why a row is set aside.
+func (s Skip) reason(table string) string {
+	if s.Wait {
+		return table + ": " + seriesWaits + ": " + s.Reason
+	}
+	return s.Reason
+}
+
+// FromFileSQL is tickerlake.FromFile as SQL.
+func FromFileSQL(column string) string {
+	return "(starts_with(" + column + ", " + quality.Literal(tickerlake.FileFetch) + ") OR starts_with(" + column + ", " + quality.Literal(tickerlake.CopiedFetch) + "))"
 }
 
 // settle decides about suspect series: they come anew, or their rows wait.

@@ -2,6 +2,7 @@ package lake_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -123,4 +124,37 @@ func TestNotRestated(t *testing.T) {
 			f.want("waiting", f.run().Waiting, 0)
 		})
 	}
+}
+
+// TestFileOfAWaitingSeries: the answer that ends the waiting need not have what a file
+// has, so its rows are set aside, and can be accepted when the series has come anew.
+func TestFileOfAWaitingSeries(t *testing.T) {
+	f := newFixture(t)
+	f.answer("f1", at("21:00"), append([]string{"2025-05-02 300"}, week(1)...)...)
+	f.run()
+	// In one run with what makes the series wait, and in a later one.
+	f.answer("f2", at("21:10"), week(0.5)...)
+	f.answer("file-1", at("21:11"), "2024-05-02 100")
+	f.want("a file", f.run(), tickerlake.Counts{Read: 6, Waiting: 5, Quarantined: 1})
+	f.answer("-f0", at("20:11"), "2024-05-03 101", "2024-05-06 102")
+	f.want("a copy", f.run(), tickerlake.Counts{Read: 2, Quarantined: 2})
+	if w := f.waits(); len(w) != 1 || !strings.Contains(w[0], "prices of 5 bars are 0.5 times") {
+		t.Errorf("waits %q", w)
+	}
+	q := f.quarantined("its series waits for all of its history: ")
+	f.want("set aside", len(q), 3)
+	for _, row := range q {
+		if _, err := f.accept(row); !errors.Is(err, tickerlake.Conflict) || !strings.Contains(err.Error(), "its series waits") {
+			t.Errorf("accepted while the series waits: %v", err)
+		}
+	}
+	f.answer("f3", at("21:20"), append([]string{"2025-05-02 150"}, week(0.5)...)...)
+	f.want("all of its history", f.run(), tickerlake.Counts{Read: 6, Replaced: 6})
+	for _, row := range q {
+		_, err := f.accept(row)
+		f.must(err)
+	}
+	f.want("accepted", f.run(), tickerlake.Counts{Read: 3, Inserted: 3})
+	f.want("rows", f.rows("prod.bars_1d", both)[:4], []string{"AAPL 2024-05-02 00:00:00 100 file-1", "AAPL 2024-05-03 00:00:00 101 -f0",
+		"AAPL 2024-05-06 00:00:00 102 -f0", "AAPL 2025-05-02 00:00:00 150 f3"})
 }
