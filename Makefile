@@ -65,4 +65,4 @@ static:
 	CGO_ENABLED=0 go build $(static)
 
 race:
-	go test -race -short $(unit)
+	go test -race -short -timeout 60m $(unit)

@@ -295,6 +295,8 @@ func TestSecretsAreNotShown(t *testing.T) {
 	s := l.source(t, decodeConfig(t, config), "2021-10-04 09:00", func(o *Options) {
 		o.Secrets = []string{env, "unused"}
 		o.OnFetch = func(_ context.Context, f tickerlake.Fetch) error {
+			l.mu.Lock()
+			defer l.mu.Unlock()
 			events.WriteString(f.Error)
 			return nil
 		}

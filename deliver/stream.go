@@ -235,6 +235,9 @@ func (s *Stream) openLog(op string) error {
 
 func (s *Stream) unlock() {
 	if s.lock != nil {
+		// A process that is being started has a copy of the file for a moment, which would
+		// hold the lock on.
+		_ = syscall.Flock(int(s.lock.Fd()), syscall.LOCK_UN)
 		_ = s.lock.Close()
 		s.lock = nil
 	}

@@ -135,6 +135,7 @@ type running struct {
 func start(t testing.TB, cfg Config, o Options) *running {
 	t.Helper()
 	o.Name = cmp.Or(o.Name, "bars")
+	o.Drain = cmp.Or(o.Drain, time.Hour)
 	if o.Dir == "" {
 		o.Dir = filepath.Join(t.TempDir(), "log", "bars")
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -135,9 +136,10 @@ func TestDamage(t *testing.T) {
 	if len(failures) > 0 || len(truth) != 5 {
 		t.Fatalf("served %v, %v", truth, failures)
 	}
-	r := rand.New(rand.NewPCG(1, 2))
 	cases := map[string]int{}
-	for kind, files := range f.neededFiles() {
+	needed := f.neededFiles()
+	for i, kind := range slices.Sorted(maps.Keys(needed)) {
+		r, files := rand.New(rand.NewPCG(1, uint64(i))), needed[kind]
 		slices.Sort(files)
 		r.Shuffle(len(files), func(i, j int) { files[i], files[j] = files[j], files[i] })
 		for _, path := range files[:min(len(files), 3)] { // some of each kind are enough
@@ -160,7 +162,7 @@ func TestDamage(t *testing.T) {
 			for i, at := range where {
 				text := slices.Clone(whole)
 				text[at] ^= byte(1 + r.IntN(255))
-				harm(fmt.Sprintf("byte %d of %d is changed", at, len(whole)), text)
+				harm(fmt.Sprintf("byte %d of %d is %#x in place of %#x", at, len(whole), text[at], whole[at]), text)
 				if i%4 == 0 {
 					harm(fmt.Sprintf("it is cut to %d of %d bytes", at, len(whole)), append([]byte{}, whole[:at]...))
 				}

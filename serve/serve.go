@@ -62,7 +62,7 @@ func loopback(host string) bool {
 }
 
 // shutdown is how long answers under way may take when the endpoint closes.
-const shutdown = 2 * time.Second
+var shutdown = 2 * time.Second
 
 // Run answers until ctx is done.
 func Run(ctx context.Context, l net.Listener, h http.Handler) error {

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/tickerlake/tickerlake"
 	"github.com/tickerlake/tickerlake/serve"
@@ -75,6 +76,7 @@ func TestHandler(t *testing.T) {
 
 // TestRun answers until it is told to stop, and again, with an answer under way.
 func TestRun(t *testing.T) {
+	serve.SetShutdown(t, time.Minute)
 	l, err := serve.Listen(t.Context(), "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -52,7 +52,25 @@ func (e *heldError) Error() string {
 
 // lockLake takes the lock. It fails with Locked, and a heldError as the cause, if another
 // process has it.
-func lockLake(dir, command string, now time.Time) (*lock, error) {
+func lockLake(dir, command string, now time.Time) (l *lock, err error) {
+	for range 20 {
+		l, err = tryLock(dir, command, now)
+		held, ok := errors.AsType[*heldError](err)
+		if !ok || alive(held.by.PID) {
+			break
+		}
+		held.by = lockHolder{}
+		time.Sleep(5 * time.Millisecond)
+	}
+	return l, err
+}
+
+// alive reports whether a process is there. If the holder of a lock is not, another has
+// just taken the lock and has not said so yet, or only looks (lakeIdle).
+func alive(pid int) bool { return pid > 0 && !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) }
+
+// tryLock takes the lock, or fails with who holds it by what its file says.
+func tryLock(dir, command string, now time.Time) (*lock, error) {
 	path := filepath.Join(dir, "lock")
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
@@ -113,7 +131,11 @@ func writeAt(f *os.File, text []byte) error {
 
 // release gives the lock back. The file stays: removing it would let two programs
 // hold locks on two files of that name.
-func (l *lock) release() error { return errors.Join(l.file.Truncate(0), l.file.Close()) }
+// A process that is being started has a copy of the file for a moment, which would hold
+// the lock on if it were only closed.
+func (l *lock) release() error {
+	return errors.Join(l.file.Truncate(0), syscall.Flock(int(l.file.Fd()), syscall.LOCK_UN), l.file.Close())
+}
 
 // diskError gives a failure of the file system its code and a remedy.
 func diskError(op, path string, err error) error {

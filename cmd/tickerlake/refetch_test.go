@@ -106,6 +106,7 @@ func TestOneBasis(t *testing.T) {
 	var readers sync.WaitGroup
 	var looks int
 	readers.Go(func() { looks, _ = reader.watchBases(&stop) })
+	defer func() { stop.Store(true); readers.Wait() }()
 	for range 3 {
 		set(p.now.AddDate(0, 0, 1))
 		e.split()

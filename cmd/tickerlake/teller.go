@@ -65,8 +65,11 @@ func (t *teller) event(ctx context.Context, what, name, text string, attrs ...an
 	fmt.Fprintln(t.lines, t.secrets.Hide(strings.TrimRight(line, " "))) // nobody may be looking
 }
 
-// problem tells of what is not as it should be.
+// problem tells of what is not as it should be; what the stop cuts off is.
 func (t *teller) problem(ctx context.Context, what, name string, err error, attrs ...any) {
+	if ctx.Err() != nil {
+		return
+	}
 	if t.lines == nil {
 		t.log.WarnContext(ctx, what, append(attrs, "error", err.Error())...)
 		return

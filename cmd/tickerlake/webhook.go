@@ -96,10 +96,16 @@ func (h *webhook) tellAll(ctx context.Context) error {
 		if was == "" {
 			was = catalog.InsufficientState
 		}
-		if err := h.post(ctx, notice{a.Name, a.State, was, a.Reason, a.Since, h.lake.dir}); err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		// What is begun is ended: a notice that was heard and is not known as told would be
+		// told again, or its end never.
+		whole := context.WithoutCancel(ctx)
+		if err := h.post(whole, notice{a.Name, a.State, was, a.Reason, a.Since, h.lake.dir}); err != nil {
 			return err
 		}
-		if err := h.lake.catalog.Told(ctx, a); err != nil {
+		if err := h.lake.catalog.Told(whole, a); err != nil {
 			return err
 		}
 	}

@@ -60,6 +60,7 @@ func TestBackupBeside(t *testing.T) {
 			}
 		}
 	})
+	t.Cleanup(writer.Wait)
 	// known tells for each generation how many days it must have, and how many it may.
 	type span struct{ least, most int }
 	known := map[string]span{}

@@ -62,9 +62,11 @@ func (d *smallDisk) leave(t *testing.T, p *pipeline) {
 	p.bin = ""
 }
 
-// fill writes until nothing fits, and again for what becomes free, until it is told to stop;
-// then it makes room.
-func (d *smallDisk) fill(t *testing.T, stop <-chan struct{}) {
+// fill writes until nothing fits, tells that, and writes again for what becomes free, until
+// it is told to stop; then it makes room.
+func (d *smallDisk) fill(t *testing.T, full chan<- struct{}, stop <-chan struct{}) {
+	told := sync.OnceFunc(func() { close(full) })
+	defer told()
 	path := filepath.Join(d.from, "ballast")
 	f, err := os.Create(path)
 	if err != nil {
@@ -78,6 +80,7 @@ func (d *smallDisk) fill(t *testing.T, stop <-chan struct{}) {
 				n /= 2
 			}
 		}
+		told()
 		select {
 		case <-stop:
 			_ = f.Close()
@@ -99,7 +102,7 @@ func TestDiskFullUp(t *testing.T) {
 	m := newMarket(t, history("2024-03-01", 2, "AAA", "BBB"))
 	p := newPipeline(t, seedFile(m.URL, "AAA, BBB"))
 	disk := newSmallDisk(t, p, 256)
-	d := p.up()
+	d := p.up("--stop-timeout", "90s") // a disk that was full is slow
 	var stop atomic.Bool
 	var parts sync.WaitGroup
 	t.Cleanup(func() {
@@ -142,14 +145,15 @@ func TestDiskFullUp(t *testing.T) {
 	random := rand.New(rand.NewPCG(4, 17))
 	for range 4 {
 		published()
-		full, emptied := make(chan struct{}), make(chan struct{})
-		go func() { defer close(emptied); disk.fill(t, full) }()
+		full, enough, emptied := make(chan struct{}), make(chan struct{}), make(chan struct{})
+		go func() { defer close(emptied); disk.fill(t, full, enough) }()
+		<-full
 		// Some imports are refused; one whose records found room waits until they are delivered.
 		time.Sleep(time.Duration(random.ExpFloat64() * float64(2*time.Second)))
 		if o := p.run("query", "SELECT count(*) FROM bars_1m"); o.status != 0 {
 			t.Errorf("on a full disk: %v", o)
 		}
-		close(full)
+		close(enough)
 		<-emptied
 		select {
 		case <-d.ended:

@@ -53,7 +53,7 @@ func unfinished(t *testing.T, p prices) prices {
 }
 
 const formatFile = `sources:
-  market: {preset: seed, base_url: "${MARKET}", symbols: [AAA, BBB, CCC], retries: 0, concurrency: 1, session_end: "23:59", settle: 1 day}
+  market: {preset: seed, base_url: "${MARKET}", symbols: [AAA, BBB, CCC], retries: 0, concurrency: 1, reconcile: 0 days, session_end: "23:59", settle: 1 day}
 `
 
 // TestMakeLake makes a lake with one of everything: published rows, revisions, rows set

@@ -27,6 +27,8 @@ func TestSecondProgram(t *testing.T) {
 		m.now.Load().ServeHTTP(w, r)
 	}))
 	defer slow.Close()
+	answerNow := sync.OnceFunc(func() { close(answer) })
+	defer answerNow()
 	p.write("tickerlake.yaml", seedFile(slow.URL, "AAA"))
 	first := p.command(nil, "fetch")
 	var stderr bytes.Buffer
@@ -39,7 +41,6 @@ func TestSecondProgram(t *testing.T) {
 	select {
 	case <-asked:
 	case err := <-ended:
-		close(answer)
 		t.Fatalf("the first fetch ended early: %v\n%s", err, stderr.String())
 	}
 
@@ -54,7 +55,7 @@ func TestSecondProgram(t *testing.T) {
 	if out := p.must("status"); !strings.Contains(out, "AAA") {
 		t.Errorf("status does not name the symbol:\n%s", out)
 	}
-	close(answer)
+	answerNow()
 	if err := <-ended; err != nil {
 		t.Errorf("the first fetch: %v\n%s", err, stderr.String())
 	}

@@ -183,6 +183,10 @@ func TestUnfinished(t *testing.T) {
 		t.Fatal(err)
 	}
 	now := time.Now().In(zone)
+	if end := time.Date(now.Year(), now.Month(), now.Day(), 23, 59, 0, 0, zone); now.After(end.Add(-3 * time.Minute)) {
+		time.Sleep(time.Until(end.Add(time.Minute))) // yesterday's bar becomes final at 23:59
+		now = time.Now().In(zone)
+	}
 	truth := history(now.AddDate(0, 0, -20).Format(time.DateOnly), 20, "AAA")
 	m := newMarket(t, truth)
 	// So late is yesterday's bar final that it is not yet.

@@ -121,7 +121,11 @@ func TestSourcesThatFail(t *testing.T) {
 				m.now.Load().ServeHTTP(w, r)
 			}))
 			defer server.Close()
-			p := newPipeline(t, strings.Replace(seedFile(server.URL, "BAD, AAA"), "retries: 0", "retries: 0\n    timeout: 1 second", 1))
+			file := seedFile(server.URL, "BAD, AAA")
+			if name == "slow" {
+				file = strings.Replace(file, "retries: 0", "retries: 0\n    timeout: 5 seconds", 1)
+			}
+			p := newPipeline(t, file)
 			p.want(4, "fetch").says(t, "BAD")
 			p.must("run")
 			p.sameAs("bars_1d", good)

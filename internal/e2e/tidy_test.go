@@ -77,7 +77,6 @@ func (w *worn) rows(p *pipeline) [][]string {
 // ledger, as if the lake had been left alone since.
 func (p *pipeline) backdate(t *testing.T) {
 	t.Helper()
-	today := "dt=" + time.Now().UTC().Format(time.DateOnly)
 	root := p.path("lake", "buckets", "raw")
 	var folders []string
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
@@ -89,7 +88,7 @@ func (p *pipeline) backdate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const past = "dt=2026-01-05"
+	past := "dt=" + time.Now().UTC().AddDate(0, 0, -100).Format(time.DateOnly) // within ops, not within queries and raw
 	for _, folder := range folders {
 		if err := os.MkdirAll(filepath.Join(filepath.Dir(folder), past), 0o755); err != nil {
 			t.Fatal(err)
@@ -105,7 +104,9 @@ func (p *pipeline) backdate(t *testing.T) {
 		}
 	}
 	p.state(t, `UPDATE objects SET key = replace(key, 'dt=' || dt, ?1), dt = substr(?1, 4)`, past)
-	p.state(t, `UPDATE feeds SET key = replace(key, ?1, ?2)`, today, past)
+	for _, folder := range folders { // of a day, or two around midnight
+		p.state(t, `UPDATE feeds SET key = replace(key, ?1, ?2)`, filepath.Base(folder), past)
+	}
 }
 
 // TestKillTidy kills tidy after each of its durable steps. Prod is the same before and
