@@ -42,6 +42,9 @@ type webhook struct {
 // webhookTimeout is how long the address may take to answer.
 const webhookTimeout = 10 * time.Second
 
+// webhookGrace is how long it still may when the lake is stopped.
+const webhookGrace = 2 * time.Second
+
 func newWebhook(p *pipeline, tell *teller) *webhook {
 	ctx, cancel := context.WithCancel(context.Background())
 	h := &webhook{lake: p, tell: tell, changed: make(chan struct{}, 1), cancel: cancel,
@@ -99,17 +102,24 @@ func (h *webhook) tellAll(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		// What is begun is ended: a notice that was heard and is not known as told would be
-		// told again, or its end never.
-		whole := context.WithoutCancel(ctx)
-		if err := h.post(whole, notice{a.Name, a.State, was, a.Reason, a.Since, h.lake.dir}); err != nil {
-			return err
-		}
-		if err := h.lake.catalog.Told(whole, a); err != nil {
+		if err := h.tellOf(ctx, a, notice{a.Name, a.State, was, a.Reason, a.Since, h.lake.dir}); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// tellOf tells of one change and keeps that. A stop lets it come to its end: of what was
+// heard and is not known as told, the end would never be told.
+func (h *webhook) tellOf(ctx context.Context, a catalog.Alarm, n notice) error {
+	kept := context.WithoutCancel(ctx)
+	posted, cancel := context.WithCancel(kept)
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(webhookGrace, cancel) })()
+	if err := h.post(posted, n); err != nil {
+		return err
+	}
+	return h.lake.catalog.Told(kept, a)
 }
 
 // post tells of one change. Its errors do not have the address, which may be a secret.
