@@ -190,13 +190,17 @@ func (l *Lake) examine(ctx context.Context, q tickerlake.Quarantined, document [
 		return g, err
 	}
 	for _, w := range waits {
-		if w.Table == g.Table && string(w.Symbol) == g.Symbol {
+		if w.Table == g.Table && string(w.Symbol) == g.Symbol && tickerlake.FromFile(g.FetchID) {
 			return g, refuse(tickerlake.Conflict, "%s: %s", seriesWaits, w.Reason)
 		}
 	}
 	covers, err := l.Catalog.Covers(ctx, g.Table, g.FetchedAt)
 	if err != nil {
 		return g, err
+	}
+	if tickerlake.Replaces(g.FetchID) && !slices.ContainsFunc(covers[g.Symbol], g.published) {
+		return g, refuse(tickerlake.Conflict, "the answer that it is of was to take the place of the whole series, and has not: "+
+			"change what kept it out, and give tickerlake refetch %s --replace again", g.Symbol)
 	}
 	for _, c := range covers[g.Symbol] {
 		if !g.MinTs.Before(c.From) && !g.MinTs.After(c.To) && (c.FetchedAt.After(g.FetchedAt) || c.FetchedAt.Equal(g.FetchedAt) && c.FetchID > g.FetchID) {
@@ -212,7 +216,7 @@ func Remedy(reason string) string {
 	switch {
 	case strings.HasPrefix(reason, "rule "):
 		return "if the row is right, accept it, or change the rule; if it is wrong, reject it: the next fetch whose window holds it brings what the source says then"
-	case strings.Contains(reason, ": "+seriesWaits+": "):
+	case strings.HasSuffix(reason, seriesWaits):
 		return "accept it when tickerlake status does not name the series any more, or take the whole file then (tickerlake import --again)"
 	case strings.HasSuffix(reason, twoBases):
 		return "reject it; what a file or a source says since that day can be taken"

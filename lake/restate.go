@@ -111,13 +111,13 @@ func (c candidates) restatement(table, symbol string) (Restatement, bool) {
 	return c.Restated[table][i], true
 }
 
-// seriesWaits begins what follows the table in the reason of a row from a file.
+// seriesWaits ends the reason of a row from a file, which is the same in each run.
 const seriesWaits = "its series waits for all of its history"
 
 // reason is why a row is set aside.
 func (s Skip) reason(table string) string {
 	if s.Wait {
-		return table + ": " + seriesWaits + ": " + s.Reason
+		return table + ": " + seriesWaits
 	}
 	return s.Reason
 }
@@ -136,6 +136,12 @@ func (l *Lake) settle(ctx context.Context, note cleaned, c *candidates, all map[
 		}
 		for _, symbol := range slices.Sorted(maps.Keys(all[table])) {
 			s := all[table][symbol]
+			if s.replace && d.replaced(symbol) {
+				if s.waits == nil {
+					continue
+				}
+				s.replace, s.reason = false, s.waits.Reason
+			}
 			c.Restated[table] = slices.DeleteFunc(c.Restated[table], func(r Restatement) bool { return r.Symbol == symbol })
 			r, why := d.whole(symbol, s)
 			if why == "" {
@@ -284,6 +290,21 @@ func (d *decision) standings(ctx context.Context, symbols []string) error {
 	return nil
 }
 
+// replaced reports whether no fetch is left that a user wants in the place of the series:
+// those of the run have taken it before, and are read again.
+func (d *decision) replaced(symbol string) bool {
+	return !slices.ContainsFunc(d.groups[symbol], func(g Group) bool {
+		return tickerlake.Replaces(g.FetchID) && !slices.ContainsFunc(d.covers[symbol], func(c catalog.Cover) bool {
+			return g.published(c) || (fetchKey{c.FetchedAt, c.FetchID}).after(fetchKey{g.FetchedAt, g.FetchID}) && !c.From.After(g.MinTs) && !c.To.Before(g.MaxTs)
+		})
+	})
+}
+
+// published reports whether a cover is of the fetch of the group.
+func (g Group) published(c catalog.Cover) bool {
+	return c.FetchID == g.FetchID && c.FetchedAt.Equal(g.FetchedAt)
+}
+
 // whole finds the fetch that has all of a series' history, or says why its rows wait.
 func (d *decision) whole(symbol string, s suspicion) (Restatement, string) {
 	groups := slices.Clone(d.groups[symbol])
@@ -301,11 +322,14 @@ func (d *decision) whole(symbol string, s suspicion) (Restatement, string) {
 		span, complete := d.complete[answerKey{symbol, key}]
 		replaces := tickerlake.Replaces(g.FetchID)
 		switch {
-		case s.since.after(key), there && !key.after(stored.latest), s.replace && !replaces,
+		case s.since.after(key), there && stored.latest.after(key), s.replace && !replaces,
+			there && !key.after(stored.latest) && tickerlake.FromFile(g.FetchID),
 			strings.HasPrefix(g.FetchID, tickerlake.CopiedFetch): // its rows may be some of many
 			continue
-		case slices.ContainsFunc(d.covers[symbol], func(c catalog.Cover) bool { return (fetchKey{c.FetchedAt, c.FetchID}).after(key) }):
-			continue
+		case slices.ContainsFunc(d.covers[symbol], func(c catalog.Cover) bool {
+			return g.published(c) || (fetchKey{c.FetchedAt, c.FetchID}).after(key)
+		}):
+			continue // what is in the table and not published is of a run that was cut off
 		case !complete:
 			less = cmp.Or(less, "rows of its answer are missing or cannot be read")
 			continue

@@ -141,7 +141,7 @@ func TestFileOfAWaitingSeries(t *testing.T) {
 	if w := f.waits(); len(w) != 1 || !strings.Contains(w[0], "prices of 5 bars are 0.5 times") {
 		t.Errorf("waits %q", w)
 	}
-	q := f.quarantined("its series waits for all of its history: ")
+	q := f.quarantined("its series waits for all of its history")
 	f.want("set aside", len(q), 3)
 	for _, row := range q {
 		if _, err := f.accept(row); !errors.Is(err, tickerlake.Conflict) || !strings.Contains(err.Error(), "its series waits") {

@@ -47,7 +47,7 @@ func (b *builder) spans() []Span {
 
 // reach is the part of the spans, which are sorted by symbol, that matters to a
 // partition: it has files in which they may show withdrawn bars, or rows of several
-// fetches.
+// fetches; rows from files, which have no span, may be there too.
 func (p Part) reach(spans []Span, files []file) []Span {
 	first, last := p.Partition, p.Partition+"~"
 	overlaps := func(s Span) bool {
@@ -63,7 +63,7 @@ func (p Part) reach(spans []Span, files []file) []Span {
 			}
 		}
 		for _, s := range here {
-			if len(here) > 1 || slices.ContainsFunc(files, func(f file) bool { return f.partition == p.Partition && f.within(s) }) {
+			if s.Anew || len(here) > 1 || slices.ContainsFunc(files, func(f file) bool { return f.partition == p.Partition && f.within(s) }) {
 				out = append(out, s)
 			}
 		}
