@@ -206,7 +206,7 @@ func (l *Lake) actionFiles(ctx context.Context, year string) ([]string, error) {
 // that is new to it has other prices since, or another adj_close, of all bars before it.
 // New to it is what the table does not have, or has had only since after the series'
 // latest fetch: then another source told of it first. A series that begins with the run
-// has all of its history from one basis.
+// is on one basis, unless rows of before come with it.
 func (l *Lake) toldOf(ctx context.Context, note cleaned, all map[string]map[string]suspicion) error {
 	news, err := l.told(ctx, note.Result.Parts)
 	if err != nil || len(news) == 0 {
@@ -231,10 +231,13 @@ func (l *Lake) toldOf(ctx context.Context, note cleaned, all map[string]map[stri
 	}
 	since := map[telling]fetchKey{} // the first fetch of the series that tells of it
 	stored := map[string]*storedSeries{}
+	groups := map[[2]string][]Group{} // by table and symbol
 	for _, g := range note.Result.Groups {
-		if g.Outcome != OutcomeBars {
+		if g.Outcome != OutcomeBars || skipped(g, note.Conflicts[g.Table]) {
 			continue
 		}
+		series := [2]string{g.Table, g.Symbol}
+		groups[series] = append(groups[series], g)
 		for _, t := range by[answer{g.FetchID, g.Symbol}] {
 			if !t.fetch.at.Equal(g.FetchedAt) || !g.changesWith(t.kind, adjusts[[2]string{g.Table, g.FetchID}]) {
 				continue
@@ -244,7 +247,7 @@ func (l *Lake) toldOf(ctx context.Context, note cleaned, all map[string]map[stri
 					return err
 				}
 			}
-			if !stored[g.Table].isNew(t) {
+			if !stored[g.Table].begins(t.symbol) && !stored[g.Table].isNew(t) {
 				continue
 			}
 			key := telling{g.Table, t.action}
@@ -256,6 +259,9 @@ func (l *Lake) toldOf(ctx context.Context, note cleaned, all map[string]map[stri
 	earliest := func(a, b telling) int { return a.ts.Compare(b.ts) }
 	for _, t := range slices.SortedFunc(maps.Keys(since), earliest) {
 		first := since[t]
+		if stored[t.table].begins(t.symbol) && !slices.ContainsFunc(groups[[2]string{t.table, t.symbol}], func(g Group) bool { return g.before(t.action, first) }) {
+			continue
+		}
 		if all[t.table] == nil {
 			all[t.table] = map[string]suspicion{}
 		}
@@ -291,10 +297,20 @@ func (l *Lake) storedSeries(ctx context.Context, table string) (*storedSeries, e
 	return &storedSeries{series, covers}, err
 }
 
-// isNew reports whether the series is stored, and by fetches of before what is told.
+// begins reports whether nothing of a series is stored.
+func (s *storedSeries) begins(symbol string) bool {
+	return s.series[tickerlake.Symbol(symbol)].Last.IsZero()
+}
+
+// isNew reports whether what is stored of the series is of fetches of before what is told.
 func (s *storedSeries) isNew(t told) bool {
-	return !s.series[tickerlake.Symbol(t.symbol)].Last.IsZero() &&
-		(t.known.IsZero() || !slices.ContainsFunc(s.covers[t.symbol], func(c catalog.Cover) bool { return !c.FetchedAt.Before(t.known) }))
+	return t.known.IsZero() || !slices.ContainsFunc(s.covers[t.symbol], func(c catalog.Cover) bool { return !c.FetchedAt.Before(t.known) })
+}
+
+// before reports whether bars are of before an action that a fetch is the first to tell of:
+// those of a fetch that did not, or of a file that was there before it.
+func (g Group) before(a action, first fetchKey) bool {
+	return first.after(fetchKey{g.FetchedAt, g.FetchID}) && (!tickerlake.FromFile(g.FetchID) || g.FetchedAt.Before(a.ts))
 }
 
 // adjusted tells of which tables and fetches rows have an adj_close.

@@ -203,3 +203,54 @@ func TestSetAsideOnce(t *testing.T) {
 	f.must(err)
 	f.want("ids", len(f.events.quarantined()), 1)
 }
+
+// split is a document that tells of a split, of a fetch.
+func (f *fixture) split(date string, ratio float64, fetch, fetched string, row int) doc {
+	return doc{"symbol": "AAPL", "ts": date, "kind": "split", "ratio": ratio, "currency": "USD", "basis": "split", "source": "test", "table": "actions",
+		"interval": "1d", "final": true, "fetched_at": fetched, "fetch_id": fetch, "row": row}
+}
+
+// TestBeginsWithSplit: a series begins with rows of before a split and an answer that tells
+// of it.
+func TestBeginsWithSplit(t *testing.T) {
+	f := newFixture(t)
+	f.answer("file-1", "2026-02-01T10:00:00.000000Z", "2024-05-02 200", "2024-05-03 201")
+	f.answer("f2", at("21:00"), week(0.5)...)
+	f.putNumbered(f.split("2026-02-20", 2, "f2", at("21:00"), 5))
+	f.want("an older file", f.run(), tickerlake.Counts{Read: 8, Inserted: 1, Waiting: 5, Quarantined: 2})
+	f.answer("f3", at("21:10"), week(0.5)...)
+	f.want("all of its history", f.run(), tickerlake.Counts{Read: 5, Inserted: 5})
+	f.want("waits", f.waits(), []string(nil))
+	for _, q := range f.quarantined("its series waits") {
+		if _, err := f.accept(q); !errors.Is(err, tickerlake.Conflict) || !strings.Contains(err.Error(), "on two bases") {
+			t.Errorf("accepted: %v", err)
+		}
+	}
+
+	f = newFixture(t)
+	f.answer("f1", at("20:00"), week(1)...)
+	f.answer("f2", at("21:00"), "2026-02-27 52", "2026-03-02 53")
+	f.putNumbered(f.split("2026-03-02", 2, "f2", at("21:00"), 2))
+	f.want("two fetches", f.run(), tickerlake.Counts{Read: 8, Inserted: 1, Waiting: 7})
+
+	f = newFixture(t)
+	f.answer("f1", at("20:00"), week(0.5)...)
+	f.putNumbered(f.split("2026-02-20", 2, "f1", at("20:00"), 5))
+	f.answer("f2", at("21:00"), "2026-02-27 52", "2026-03-02 53")
+	f.want("known to the first", f.run(), tickerlake.Counts{Read: 8, Inserted: 7, Superseded: 1})
+}
+
+// TestConflictTells: what a source that is in conflict tells of is nothing to the series.
+func TestConflictTells(t *testing.T) {
+	f := newFixture(t)
+	f.answer("f1", at("21:00"), append([]string{"2025-05-02 300"}, week(1)...)...)
+	f.run()
+	var docs []any
+	for i := range 2 {
+		docs = append(docs, good("AAPL", fmt.Sprintf("2026-02-2%d", 6+i), 50).with("source", "other", "fetch_id", "b1", "fetched_at", at("21:10"), "row", i))
+	}
+	f.putNumbered(append(docs, f.split("2026-03-02", 2, "b1", at("21:10"), 2).with("source", "other"))...)
+	f.answer("f2", at("21:12"), append(week(1), "2026-03-02 110")...)
+	f.want("counts", f.run(), tickerlake.Counts{Read: 9, Inserted: 2, Unchanged: 5, Quarantined: 2})
+	f.want("waits", f.waits(), []string(nil))
+}
