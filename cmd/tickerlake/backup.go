@@ -224,7 +224,9 @@ given again; the lake that was moved aside still has it.`,
 }
 
 func (a *app) restore(ctx context.Context, dir, generation string, to backup.Place) (err error) {
+	next := "name its folder as lake in a copy of the pipeline file, then tickerlake -c COPY doctor"
 	if to.Lake == "" {
+		next = "tickerlake doctor && tickerlake fetch && tickerlake run"
 		file, err := a.load()
 		if err != nil {
 			return err
@@ -263,7 +265,7 @@ func (a *app) restore(ctx context.Context, dir, generation string, to backup.Pla
 			return err
 		}
 	}
-	_, err = fmt.Fprintf(a.Stdout, "%s is the lake of %s UTC (generation %s): %s (%s)\nnext: tickerlake doctor && tickerlake fetch && tickerlake run\n",
-		done.Lake, done.At.UTC().Format(time.DateTime), done.Generation, plural(done.Files, "file"), sizeText(done.Bytes))
+	_, err = fmt.Fprintf(a.Stdout, "%s is the lake of %s UTC (generation %s): %s (%s)\nnext: %s\n",
+		done.Lake, done.At.UTC().Format(time.DateTime), done.Generation, plural(done.Files, "file"), sizeText(done.Bytes), next)
 	return err
 }

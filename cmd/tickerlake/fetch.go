@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -116,5 +117,9 @@ func (a *app) fetch(ctx context.Context, p *pipeline, names []string, window col
 			return perr
 		}
 	}
-	return err
+	undelivered, lerr := p.errorObjects().List(ctx)
+	if n := len(undelivered); n > 0 {
+		fmt.Fprintf(a.Stderr, "%s of records that could not be delivered under delivery.prefix: tickerlake redrive --list says why\n", plural(int64(n), "object"))
+	}
+	return errors.Join(err, lerr)
 }

@@ -11,7 +11,8 @@ import (
 )
 
 func (a *app) scheduleCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "schedule", Short: "Read schedule expressions", Args: usage(cobra.NoArgs),
+	cmd := &cobra.Command{Use: "schedule", Short: "Read schedule expressions",
+		Example: "  tickerlake schedule next 'rate(5 minutes)'\n  tickerlake schedule next 'cron(0 18 ? * MON-FRI *)' --tz America/New_York", Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
 	cmd.AddCommand(a.scheduleNextCommand())
 	return cmd

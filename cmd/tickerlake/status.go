@@ -21,7 +21,12 @@ func (a *app) statusCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "status",
 		Short: "Show freshness, ledger, what is held, last runs and disk use",
-		Args:  usage(cobra.NoArgs),
+		Long: `Shows how far each series has come, the ledger of raw objects, what is held, paused or
+waits and why, the alarms, the last runs and the use of the disk, as it is now. Alarms are
+judged by tickerlake up: without one they are as it last saw them. Times are UTC.`,
+		Example: `  tickerlake status
+  tickerlake status --json | jq '.series[] | {symbol, last}'`,
+		Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.open(cmd, false, func(ctx context.Context, p *pipeline) error {
 				s, err := p.status(ctx)
@@ -51,7 +56,9 @@ type status struct {
 	Alarms []catalog.Alarm  `json:"alarms"`
 	Runs   []flow.RunResult `json:"runs"`
 	Disk   []diskUse        `json:"disk"`
-	Up     *lockHolder      `json:"up"` // null if no tickerlake up holds the lake
+	// Errors counts the objects of records that could not be delivered under their prefix.
+	Errors int64       `json:"error_objects"`
+	Up     *lockHolder `json:"up"` // null if no tickerlake up holds the lake
 }
 
 // A heldObject is a raw object that waits for tickerlake run --release.
@@ -115,6 +122,11 @@ func (p *pipeline) status(ctx context.Context) (status, error) {
 	slices.SortStableFunc(s.Runs, func(a, b flow.RunResult) int { return b.Started.Compare(a.Started) })
 	s.Runs = s.Runs[:min(len(s.Runs), statusRuns)]
 	s.Disk = p.diskUse()
+	undelivered, err := p.errorObjects().List(ctx)
+	if err != nil {
+		return s, err
+	}
+	s.Errors = int64(len(undelivered))
 	return s, nil
 }
 
@@ -157,6 +169,9 @@ func (a *app) printStatus(p *pipeline, s status) error {
 	for _, c := range s.Ledger {
 		rows = append(rows, []string{string(c.State), strconv.FormatInt(c.Objects, 10), strconv.FormatInt(c.Lines, 10), sizeText(c.Bytes)})
 	}
+	if s.Errors > 0 {
+		rows = append(rows, nil, []string{"ERROR PATH", "OBJECTS", "REASON"}, []string{"not delivered", strconv.FormatInt(s.Errors, 10), "tickerlake redrive --list says why"})
+	}
 	if len(s.Held) > 0 {
 		rows = append(rows, nil, []string{"HELD OBJECT", "AGE", "REASON"})
 		for _, h := range s.Held[:min(len(s.Held), statusHeld)] {
@@ -182,7 +197,11 @@ func (a *app) printStatus(p *pipeline, s status) error {
 		}
 	}
 	if len(s.Alarms) > 0 {
-		rows = append(rows, nil, []string{"ALARM", "STATE", "AGE", "REASON"})
+		reason := "REASON"
+		if s.Up == nil {
+			reason = "REASON (WHEN UP LAST LOOKED)"
+		}
+		rows = append(rows, nil, []string{"ALARM", "STATE", "AGE", reason})
 		for _, x := range s.Alarms {
 			rows = append(rows, []string{x.Name, string(x.State), ageText(now.Sub(x.Since)), x.Reason})
 		}

@@ -18,7 +18,9 @@ func (a *app) tablesCommand() *cobra.Command {
 		Use:   "tables",
 		Short: "List the tables of the catalog",
 		Long:  "Lists every table with its rows, files, size and the time of its snapshot, in UTC.",
-		Args:  usage(cobra.NoArgs),
+		Example: `  tickerlake tables
+  tickerlake tables --json`,
+		Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.open(cmd, false, func(ctx context.Context, p *pipeline) error {
 				views, err := p.lake.Views(ctx)
