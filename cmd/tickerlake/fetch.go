@@ -85,6 +85,11 @@ func (a *app) fetch(ctx context.Context, p *pipeline, names []string, window col
 		}
 	})
 	bar.Clear()
+	undelivered, lerr := p.errorObjects().List(context.WithoutCancel(ctx))
+	if n := len(undelivered); n > 0 {
+		fmt.Fprintf(a.Stderr, "on the error path: %s with records that could not be delivered; tickerlake redrive --list says why\n", plural(int64(n), "object"))
+	}
+	err = errors.Join(err, lerr)
 	if a.json {
 		out := make([]fetched, len(reports))
 		for i, r := range reports {
@@ -117,9 +122,5 @@ func (a *app) fetch(ctx context.Context, p *pipeline, names []string, window col
 			return perr
 		}
 	}
-	undelivered, lerr := p.errorObjects().List(ctx)
-	if n := len(undelivered); n > 0 {
-		fmt.Fprintf(a.Stderr, "%s of records that could not be delivered under delivery.prefix: tickerlake redrive --list says why\n", plural(int64(n), "object"))
-	}
-	return errors.Join(err, lerr)
+	return err
 }

@@ -59,14 +59,13 @@ func lockLake(dir, command string, now time.Time) (l *lock, err error) {
 		if !ok || alive(held.by.PID) {
 			break
 		}
-		held.by = lockHolder{}
 		time.Sleep(5 * time.Millisecond)
 	}
 	return l, err
 }
 
-// alive reports whether a process is there. If the holder of a lock is not, another has
-// just taken the lock and has not said so yet, or only looks (lakeIdle).
+// alive reports whether a process is there. If the holder that a lock names is not, another
+// has just taken the lock and has not said so yet, or only looks (lakeIdle).
 func alive(pid int) bool { return pid > 0 && !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) }
 
 // tryLock takes the lock, or fails with who holds it by what its file says.

@@ -96,7 +96,8 @@ them, whatever looks implausible about them and whatever rule they break. The de
 is recorded in ops.quarantine, and holds for these rows alone.
 
 A row that cannot be made a bar, does not belong in its table, or of which a later fetch
-has told since, is refused. Others that are named still go on.`,
+has told since, is refused; so is one from a file whose series waits, and one of an answer
+that was to replace its series and has not. Others that are named still go on.`,
 		Example: "  tickerlake quarantine accept 1f6c 93ab\n  tickerlake quarantine accept --run 1f6c    # and run at once",
 		Args:    usage(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {

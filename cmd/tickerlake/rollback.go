@@ -72,11 +72,9 @@ func (a *app) rollback(ctx context.Context, p *pipeline, name string, id int64) 
 	if len(done.Paused) > 0 {
 		out += fmt.Sprintf("paused until released: %s\n", strings.Join(done.Paused, ", "))
 	}
-	if len(done.Held)+len(done.Paused) == 0 {
-		_, err = fmt.Fprint(a.Stdout, out)
-		return err
+	if len(done.Held)+len(done.Paused) > 0 {
+		out += "tickerlake status lists them; when the cause is mended, tickerlake run --release lets them go on\n"
 	}
-	out += "tickerlake status lists them; when the cause is mended, tickerlake run --release lets them go on\n"
 	_, err = fmt.Fprint(a.Stdout, out)
 	return err
 }

@@ -56,9 +56,9 @@ type status struct {
 	Alarms []catalog.Alarm  `json:"alarms"`
 	Runs   []flow.RunResult `json:"runs"`
 	Disk   []diskUse        `json:"disk"`
-	// Errors counts the objects of records that could not be delivered under their prefix.
-	Errors int64       `json:"error_objects"`
-	Up     *lockHolder `json:"up"` // null if no tickerlake up holds the lake
+	// ErrorObjects counts those with records that could not be delivered under their prefix.
+	ErrorObjects int64       `json:"error_objects"`
+	Up           *lockHolder `json:"up"` // null if no tickerlake up holds the lake
 }
 
 // A heldObject is a raw object that waits for tickerlake run --release.
@@ -126,7 +126,7 @@ func (p *pipeline) status(ctx context.Context) (status, error) {
 	if err != nil {
 		return s, err
 	}
-	s.Errors = int64(len(undelivered))
+	s.ErrorObjects = int64(len(undelivered))
 	return s, nil
 }
 
@@ -169,8 +169,8 @@ func (a *app) printStatus(p *pipeline, s status) error {
 	for _, c := range s.Ledger {
 		rows = append(rows, []string{string(c.State), strconv.FormatInt(c.Objects, 10), strconv.FormatInt(c.Lines, 10), sizeText(c.Bytes)})
 	}
-	if s.Errors > 0 {
-		rows = append(rows, nil, []string{"ERROR PATH", "OBJECTS", "REASON"}, []string{"not delivered", strconv.FormatInt(s.Errors, 10), "tickerlake redrive --list says why"})
+	if s.ErrorObjects > 0 {
+		rows = append(rows, nil, []string{"ERROR PATH", "OBJECTS", "REASON"}, []string{"not delivered", strconv.FormatInt(s.ErrorObjects, 10), "tickerlake redrive --list says why"})
 	}
 	if len(s.Held) > 0 {
 		rows = append(rows, nil, []string{"HELD OBJECT", "AGE", "REASON"})

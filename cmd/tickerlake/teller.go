@@ -65,7 +65,7 @@ func (t *teller) event(ctx context.Context, what, name, text string, attrs ...an
 	fmt.Fprintln(t.lines, t.secrets.Hide(strings.TrimRight(line, " "))) // nobody may be looking
 }
 
-// problem tells of what is not as it should be; what the stop cuts off is.
+// problem tells of what is not as it should be. What a stop cuts off is no problem.
 func (t *teller) problem(ctx context.Context, what, name string, err error, attrs ...any) {
 	if ctx.Err() != nil {
 		return

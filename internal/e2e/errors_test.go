@@ -15,8 +15,7 @@ func TestErrorsAtSystemCalls(t *testing.T) {
 	needStrace(t)
 	c := newCrash(t)
 	for _, command := range []string{"fetch", "run"} {
-		// Of a fetch, what threads could wait for one after the other is kept short: a bucket
-		// that is gone is waited for.
+		// A fetch waits for a bucket that is gone: what each thread refuses it is kept short.
 		syncs, links := "2+", "1..3"
 		if command == "fetch" {
 			syncs, links = "1+", "1..2"

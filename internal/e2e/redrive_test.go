@@ -34,7 +34,10 @@ func newMisled(t *testing.T) *misled {
 	x := &misled{good: seedFile(m.URL, "AAA, BBB"), truth: truth}
 	x.start = newPipeline(t, x.good+"delivery: {prefix: 'raw/bars/of=!{partitionKeyFromQuery:exchange}/dt=!{timestamp:yyyy-MM-dd}/', error_prefix: 'errors/!{firehose:error-output-type}/'}\n")
 	x.start.must("fetch", "--to", "2024-03-11")
-	x.start.must("fetch")
+	x.start.want(0, "fetch").says(t, "on the error path: ", "tickerlake redrive --list says why")
+	if out := x.start.must("status"); !strings.Contains(out, "ERROR PATH") {
+		t.Errorf("status does not tell of the error path:\n%s", out)
+	}
 	return x
 }
 
